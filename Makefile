@@ -1,0 +1,47 @@
+# Everything here works in environments of its own, made under .venv-test and .venv-demo; nothing else is touched.
+# PYTHON picks the interpreter they are made from: `make test PYTHON=python3.12`.
+
+PYTHON ?= python3
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+TEST := .venv-test/bin
+DEMO := .venv-demo/bin
+
+.PHONY: help venv demo test lint clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: .venv-test/installed ## the development environment, .venv-test
+	@echo "Ready: source .venv-test/bin/activate"
+
+demo: .venv-demo/installed ## plan, simulate and run the toy model; results in out/demo
+	$(DEMO)/blockcascade demo --out out/demo
+
+test: lint ## all checks, then the tests that need no GPU
+	$(TEST)/python -m pytest -q
+
+lint: .venv-test/installed ## ruff, mypy and the import contracts
+	$(TEST)/ruff check .
+	$(TEST)/ruff format --check .
+	$(TEST)/mypy
+	$(TEST)/lint-imports
+
+clean: ## remove environments, builds, caches and out/demo
+	rm -rf .venv-test .venv-demo build dist out/demo
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find executor models planner tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# An environment is as new as its stamp: a changed dependency or pin installs again into the same environment.
+# torch goes first, at its pin: an open range would take the newest build, with gigabytes of CUDA libraries.
+.venv-test/installed: EXTRA := dev
+.venv-demo/installed: EXTRA := run
+.venv-test/installed .venv-demo/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
+	  echo "blockcascade needs Python 3.11, 3.12 or 3.13, but '$(PYTHON) -V' says: $$($(PYTHON) -V 2>&1)" >&2; \
+	  echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet -c constraints.txt "$$(grep '^torch==' constraints.txt)"
+	$(@D)/bin/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRA)]"
+	@touch $@

@@ -1,0 +1,93 @@
+"""The decoder's cost as a closed form over `AutoencoderKLWan`'s shapes (diffusers 0.42), without building it.
+
+FLOPs count a multiply-add as two; only convolutions and the middle attention count, as the rest is memory-bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+
+class Conv(NamedTuple):
+    """One convolution: weights' kernel size, channels in and out, and how many output positions it is run at."""
+
+    kernel: int
+    channels_in: int
+    channels_out: int
+    positions: int
+
+    @property
+    def flops(self) -> int:
+        return 2 * self.kernel * self.channels_in * self.channels_out * self.positions
+
+    @property
+    def parameters(self) -> int:
+        return (self.kernel * self.channels_in + 1) * self.channels_out
+
+
+class VaeSpec(BaseModel):
+    """Shapes of a Wan 2.1 style autoencoder; `temporal_upsample` runs from the latents to the pixels."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    decoder_dim: PositiveInt
+    latent_channels: PositiveInt
+    dim_mult: tuple[PositiveInt, ...] = Field(min_length=1)
+    residual_blocks: PositiveInt
+    temporal_upsample: tuple[bool, ...]
+    pixel_patch: PositiveInt = 1
+
+    def decode_flops(self, latent_frames: int, height: int, width: int, *, first: bool = False) -> int:
+        """FLOPs to decode `latent_frames` of height x width latents; `first` if they begin the stream."""
+        positions = latent_frames * height * width
+        attention = 4 * latent_frames * (height * width) ** 2 * self._dims[0]
+        return attention + sum(conv.flops for conv in self._convs(positions, latent_frames, first))
+
+    @property
+    def decoder_parameters(self) -> int:
+        """Weights of the decoder's convolutions."""
+        return sum(conv.parameters for conv in self._convs(1, 2, False))
+
+    @property
+    def _dims(self) -> list[int]:
+        return [self.decoder_dim * m for m in (self.dim_mult[-1], *reversed(self.dim_mult))]
+
+    def _convs(self, positions: int, frames: int, first: bool) -> Iterator[Conv]:
+        dims = self._dims
+        yield Conv(1, self.latent_channels, self.latent_channels, positions)
+        yield Conv(27, self.latent_channels, dims[0], positions)
+        yield from [Conv(27, dims[0], dims[0], positions)] * 4
+        yield Conv(1, dims[0], 3 * dims[0], positions)
+        yield Conv(1, dims[0], dims[0], positions)
+        for level, (entering, leaving) in enumerate(zip(dims, dims[1:], strict=False)):
+            channels = entering if level == 0 else entering // 2
+            for _ in range(self.residual_blocks + 1):
+                if channels != leaving:
+                    yield Conv(1, channels, leaving, positions)
+                yield Conv(27, channels, leaving, positions)
+                yield Conv(27, leaving, leaving, positions)
+                channels = leaving
+            if level == len(self.dim_mult) - 1:
+                break
+            if self.temporal_upsample[level]:
+                # The stream's first latent frame stays one frame all the way to the pixels.
+                doubled = frames - 1 if first else frames
+                yield Conv(3, leaving, 2 * leaving, positions * doubled // frames)
+                positions = positions * (frames + doubled) // frames
+                frames += doubled
+            positions *= 4
+            yield Conv(9, leaving, leaving // 2, positions)
+        yield Conv(27, dims[-1], 3 * math.prod((self.pixel_patch, self.pixel_patch)), positions)
+
+
+WAN_2_1 = VaeSpec(
+    decoder_dim=96,
+    latent_channels=16,
+    dim_mult=(1, 2, 4, 4),
+    residual_blocks=2,
+    temporal_upsample=(True, True, False),
+)
