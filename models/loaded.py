@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from diffusers import AutoencoderKLWan
-from torch import Tensor
+from torch import Tensor, device
 
 from models.spec import ModelSpec
 from models.wan import CausalWan
@@ -19,3 +19,8 @@ class LoadedModel(NamedTuple):
     wan: CausalWan
     vae: AutoencoderKLWan | None
     embed_prompt: Callable[[str], Tensor]  # prompt -> text embeddings [L, text_dim]
+
+    def to(self, target: device) -> LoadedModel:
+        """The same model with its weights on a device."""
+        vae = None if self.vae is None else self.vae.to(target)
+        return self._replace(wan=self.wan.to(target), vae=vae)

@@ -45,7 +45,10 @@ def _posts(schedule: Schedule) -> dict[tuple[int, int], list[tuple[int, Action]]
 
 
 def _frees(schedule: Schedule, graph: nx.DiGraph[Action]) -> dict[tuple[int, int], list[Payload]]:
-    """Payloads given up by (rank, how many compute actions precede that), in the order they were made."""
+    """Payloads given up by (rank, how many compute actions precede that), in the order they were made.
+
+    `idle_from` holds when each payload on each rank is last needed; a clip's output is not in it, as it stays.
+    """
     starts = [[row.start_us for row in rows] for rows in schedule.ranks]
     idle_from: dict[tuple[int, Payload], int] = {}
     for rank, rows in enumerate(schedule.ranks):
@@ -55,13 +58,15 @@ def _frees(schedule: Schedule, graph: nx.DiGraph[Action]) -> dict[tuple[int, int
                     idle_from[rank, payload] = end
     for transfer in schedule.transfers:
         at = (transfer.source, transfer.payload)
-        idle_from[at] = max(idle_from[at], transfer.end_us)
-        idle_from.setdefault((transfer.target, transfer.payload), transfer.end_us)
+        if at in idle_from:
+            idle_from[at] = max(idle_from[at], transfer.end_us)
+        idle_from[transfer.target, transfer.payload] = transfer.end_us
     for rank, rows in enumerate(schedule.ranks):
         for action, _, end in rows:
             for _, _, data in graph.in_edges(action, data=True):
-                if data["payload"] is not None:
-                    idle_from[rank, data["payload"]] = max(idle_from[rank, data["payload"]], end)
+                at = (rank, data["payload"])
+                if at in idle_from:
+                    idle_from[at] = max(idle_from[at], end)
     frees: dict[tuple[int, int], list[Payload]] = defaultdict(list)
     for (rank, payload), idle in idle_from.items():
         frees[rank, bisect_left(starts[rank], idle)].append(payload)

@@ -1,0 +1,89 @@
+"""Runs a function on local ranks: forked processes that end together, whatever happens to one of them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+import traceback
+from collections.abc import Callable
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import ForkProcess
+from typing import Any, TypeVar
+
+import torch
+
+from executor.errors import RankError
+from executor.process_group import World, local_world
+from models.errors import BlockcascadeError
+
+T = TypeVar("T")
+GRACE_S = 5.0
+
+
+def on_local_ranks(size: int, function: Callable[[World], T]) -> list[T]:
+    """The function's result on each rank, in rank order; each rank computes on one thread.
+
+    Results must pickle (they come back over a pipe of our own). Raises RankError naming the first rank that failed
+    and why; the others are stopped.
+    """
+    context = multiprocessing.get_context("fork")
+    with tempfile.TemporaryDirectory(prefix="blockcascade-") as folder:
+        pipes: list[Connection] = []
+        processes: list[ForkProcess] = []
+        try:
+            for rank in range(size):
+                ours, theirs = context.Pipe(duplex=False)
+                process = context.Process(
+                    target=_rank_main, args=(function, local_world(rank, size, folder), theirs), daemon=True
+                )
+                process.start()
+                theirs.close()
+                pipes.append(ours)
+                processes.append(process)
+            return _collect(pipes, processes)
+        finally:
+            _stop(processes)
+
+
+def _rank_main(function: Callable[[World], Any], world: World, pipe: Connection) -> None:
+    torch.set_num_threads(1)
+    try:
+        pipe.send((True, function(world)))
+    except BlockcascadeError as error:
+        pipe.send((False, str(error)))
+    except BaseException:
+        pipe.send((False, f"rank {world.rank}: {traceback.format_exc()}"))
+    finally:
+        pipe.close()
+
+
+def _collect(pipes: list[Connection], processes: list[ForkProcess]) -> list[Any]:
+    results: dict[int, Any] = {}
+    open_pipes = {pipe: rank for rank, pipe in enumerate(pipes)}
+    while open_pipes:
+        for ready in wait(list(open_pipes)):
+            assert isinstance(ready, Connection)
+            rank = open_pipes.pop(ready)
+            try:
+                fine, result = ready.recv()
+            except EOFError:
+                processes[rank].join(GRACE_S)
+                raise RankError(f"rank {rank} died (exit code {processes[rank].exitcode})") from None
+            if not fine:
+                raise RankError(result)
+            results[rank] = result
+    return [results[rank] for rank in range(len(pipes))]
+
+
+def _stop(processes: list[ForkProcess]) -> None:
+    """Lets ranks that are done end by themselves, and ends the others."""
+    for process in processes:
+        process.join(GRACE_S if process.exitcode is None and not _any_failed(processes) else 0)
+    for process in processes:
+        if process.is_alive():
+            process.kill()
+        process.join()
+
+
+def _any_failed(processes: list[ForkProcess]) -> bool:
+    return any(process.exitcode not in (None, 0) for process in processes)
