@@ -20,7 +20,6 @@ from planner.action import Action, Kind, Payload
 from planner.memory import peak_held
 from planner.patterns import Pattern, reads
 
-
 WARM_UP_PASSES = 3
 
 

@@ -177,4 +177,3 @@ class _Work:
 
     def wait(self) -> None:
         self._work.wait()
-

@@ -41,7 +41,8 @@ class StreamMark:
 
     def us(self) -> int:
         self._event.synchronize()
-        return self._origin_us + round(self._origin.elapsed_time(self._event) * 1000)
+        elapsed_ms: float = self._origin.elapsed_time(self._event)
+        return self._origin_us + round(elapsed_ms * 1000)
 
 
 class Recorder:

@@ -41,9 +41,7 @@ class Worker:
             except BlockcascadeError as error:
                 raise RankError(f"rank {self._channel.rank} at {action}: {error}") from error
             except Exception as error:
-                raise RankError(
-                    f"rank {self._channel.rank} at {action}: {type(error).__name__}: {error}"
-                ) from error
+                raise RankError(f"rank {self._channel.rank} at {action}: {type(error).__name__}: {error}") from error
         return self._recorder.rows()
 
     def _step(self, action: Action) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
+from typing import Any
 
 from models.errors import SpecError
 from models.spec import ModelSpec
 from models.vae_spec import WAN_2_1, VaeSpec
 
-_WAN_1_3B = dict(layers=30, heads=12, head_dim=128, ffn_dim=8960)
-_WAN_14B = dict(layers=40, heads=40, head_dim=128, ffn_dim=13824)
-_480P = dict(text_length=512, text_dim=4096, latent_channels=16, latent_height=60, latent_width=104, vae=WAN_2_1)
+_WAN_1_3B: dict[str, Any] = dict(layers=30, heads=12, head_dim=128, ffn_dim=8960)
+_WAN_14B: dict[str, Any] = dict(layers=40, heads=40, head_dim=128, ffn_dim=13824)
+_480P: dict[str, Any] = dict(
+    text_length=512, text_dim=4096, latent_channels=16, latent_height=60, latent_width=104, vae=WAN_2_1
+)
 _CASCADES = ("sequential", "cascade-live-joint")
 
 _SPECS = (

@@ -95,9 +95,7 @@ def _levels(spec: ModelSpec, block: int, stage: int, offset: int) -> list[Versio
 def _last_readers(spec: ModelSpec, order: Sequence[Pass], offset: int) -> dict[Version, int]:
     """For each version that is read, the index in `order` of the last pass that reads it."""
     return {
-        version: index
-        for index, (block, stage) in enumerate(order)
-        for version in _levels(spec, block, stage, offset)
+        version: index for index, (block, stage) in enumerate(order) for version in _levels(spec, block, stage, offset)
     }
 
 

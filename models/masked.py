@@ -34,7 +34,7 @@ class MaskedAttention:
         attn: WanAttention,
         hidden_states: Tensor,
         encoder_hidden_states: Tensor | None = None,
-        attention_mask: None = None,
+        attention_mask: None = None,  # noqa: ARG002 - diffusers passes it
         rotary_emb: ClipView | None = None,
     ) -> Tensor:
         source = hidden_states if encoder_hidden_states is None else encoder_hidden_states

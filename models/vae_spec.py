@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
@@ -63,7 +64,7 @@ class VaeSpec(BaseModel):
         yield from [Conv(27, dims[0], dims[0], positions)] * 4
         yield Conv(1, dims[0], 3 * dims[0], positions)
         yield Conv(1, dims[0], dims[0], positions)
-        for level, (entering, leaving) in enumerate(zip(dims, dims[1:], strict=False)):
+        for level, (entering, leaving) in enumerate(pairwise(dims)):
             channels = entering if level == 0 else entering // 2
             for _ in range(self.residual_blocks + 1):
                 if channels != leaving:

@@ -52,7 +52,7 @@ class SlotAttention:
         attn: WanAttention,
         hidden_states: Tensor,
         encoder_hidden_states: TextView | None = None,
-        attention_mask: None = None,
+        attention_mask: None = None,  # noqa: ARG002 - diffusers passes it
         rotary_emb: SelfView | None = None,
     ) -> Tensor:
         query_NHE = split_heads(attn, attn.norm_q(attn.to_q(hidden_states)))[0]

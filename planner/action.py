@@ -90,10 +90,11 @@ class Action(NamedTuple):
 
 # One number has one spelling, so equal texts and equal actions are the same thing.
 _N = r"(?:0|[1-9]\d{0,8})"
+_PASS = rf"(?P<carries>kv|latents) b(?P<block>{_N})\.(?:s(?P<step>{_N})|(?P<clean>c))"
 _FORM = re.compile(
     rf"denoise b(?P<denoise>{_N})\.s(?P<denoise_step>{_N})"
     rf"|(?P<whole>commit|decode) b(?P<whole_block>{_N})"
-    rf"|(?:(?P<give>send)|(?P<take>recv)|free) (?P<carries>kv|latents) b(?P<block>{_N})\.(?:s(?P<step>{_N})|(?P<clean>c))"
+    rf"|(?:(?P<give>send)|(?P<take>recv)|free) {_PASS}"
     rf"(?:(?(give) to r(?P<to>{_N})|(?(take) from r(?P<from>{_N})|)))",
     re.ASCII,
 )

@@ -52,10 +52,10 @@ def violations(plan: Plan, problem: Problem) -> list[str]:
     The problem's digest is not compared. Raises InputError if the problem's own profile does not fit its cluster.
     """
     clip = _Clip(problem.model, plan.pattern, problem.workload.blocks, problem.workload.decode, costs(problem))
+    inputs = {action: clip.inputs(action) for action in clip.actions()}
     found = list(_evidence(plan, problem.model))
-    programs = _sound(plan, problem.cluster.size, found)
-    inputs = {row.action: clip.inputs(row.action) for rows in programs for row in rows if row.action.is_compute}
-    found += _coverage(programs, clip)
+    programs = _sound(plan, problem.cluster.size, inputs, found)
+    found += _coverage(programs, inputs)
     for rank, (rows, device) in enumerate(zip(programs, problem.cluster.devices, strict=False)):
         found += _Walk(rank, rows, clip, inputs).broken(device.memory_bytes)
     found += _decoding(programs)
@@ -73,7 +73,7 @@ class _Clip(NamedTuple):
     decode: bool
     costs: Costs
 
-    def expected(self) -> Iterator[Action]:
+    def actions(self) -> Iterator[Action]:
         """Every compute action of the clip. Nothing reads the last block's clean pass, so it has none."""
         for block in range(self.blocks):
             for step in range(self.spec.steps):
@@ -125,15 +125,22 @@ def _evidence(plan: Plan, spec: ModelSpec) -> Iterator[str]:
         yield f"R12 pattern: sequential is offset {spec.passes} for {spec.name}, not {plan.pattern.offset}"
 
 
-def _sound(plan: Plan, devices: int, found: list[str]) -> list[Program]:
-    """The devices' programs without what R1 refuses, so that the other rules need not guard against it."""
+def _sound(plan: Plan, devices: int, inputs: Inputs, found: list[str]) -> list[Program]:
+    """The devices' programs without what cannot be, which is added to `found`: the other rules need not guard."""
     if len(plan.ranks) != devices:
         found.append(f"R1 ranks: {len(plan.ranks)} programs for {devices} devices")
     programs: list[Program] = []
     for rank, rows in enumerate(plan.ranks[:devices]):
-        faults = [_fault(row.action, rank, devices) for row in rows]
-        found += [f"R1 r{rank} {row.action}: {fault}" for row, fault in zip(rows, faults, strict=True) if fault]
-        programs.append([row for row, fault in zip(rows, faults, strict=True) if not fault])
+        sound = []
+        for row in rows:
+            fault = _fault(row.action, rank, devices)
+            if fault:
+                found.append(f"R1 r{rank} {row.action}: {fault}")
+            elif row.action.is_compute and row.action not in inputs:
+                found.append(f"R2 r{rank} {row.action}: not an action of this clip")
+            else:
+                sound.append(row)
+        programs.append(sound)
     return programs
 
 
@@ -151,20 +158,17 @@ def _fault(action: Action, rank: int, devices: int) -> str:
     return ""
 
 
-def _coverage(programs: Sequence[Program], clip: _Clip) -> Iterator[str]:
-    where: dict[Action, list[int]] = defaultdict(list)
+def _coverage(programs: Sequence[Program], inputs: Inputs) -> Iterator[str]:
+    where: dict[Action, list[str]] = {action: [] for action in inputs}
     for rank, rows in enumerate(programs):
         for action, _, _ in rows:
             if action.is_compute:
-                where[action].append(rank)
-    for action in clip.expected():
-        ranks = where.pop(action, [])
+                where[action].append(f"r{rank}")
+    for action, ranks in where.items():
         if not ranks:
             yield f"R2 {action}: missing, no rank runs it"
         elif len(ranks) > 1:
-            yield f"R2 {action}: runs {len(ranks)} times, on {', '.join(f'r{rank}' for rank in ranks)}"
-    for action, ranks in where.items():
-        yield from (f"R2 r{rank} {action}: not an action of this clip" for rank in ranks)
+            yield f"R2 {action}: runs {len(ranks)} times, on {', '.join(ranks)}"
 
 
 def _decoding(programs: Sequence[Program]) -> Iterator[str]:
@@ -306,14 +310,12 @@ def _link_of(rank: int, action: Action) -> Link:
 
 
 def _links(programs: Sequence[Program]) -> Iterator[str]:
-    ends: dict[Link, dict[Kind, list[TimedAction]]] = {}
+    ends: dict[Link, tuple[list[TimedAction], list[TimedAction]]] = defaultdict(lambda: ([], []))
     for rank, rows in enumerate(programs):
         for row in rows:
             if row.action.kind in TRANSFERS:
-                link = ends.setdefault(_link_of(rank, row.action), {Kind.SEND: [], Kind.RECV: []})
-                link[row.action.kind].append(row)
-    for (source, target), link in sorted(ends.items()):
-        sends, receives = link[Kind.SEND], link[Kind.RECV]
+                ends[_link_of(rank, row.action)][row.action.kind is Kind.RECV].append(row)
+    for (source, target), (sends, receives) in sorted(ends.items()):
         yield from _pairs(source, target, sends, receives)
         taken = 0
         for action, start, end in sends:
@@ -337,8 +339,8 @@ def _pairs(source: int, target: int, sends: list[TimedAction], receives: list[Ti
         if send.action.payload != receive.action.payload:
             yield f"R8 r{source} {send.action}: crossed, in its place r{target} has '{receive.action}'"
         elif send[1:] != receive[1:]:
-            times = f"{send.start_us}..{send.end_us} us, its recv on r{target} {receive.start_us}..{receive.end_us} us"
-            yield f"R8 r{source} {send.action}: is at {times}"
+            at, there = f"{send.start_us}..{send.end_us} us", f"{receive.start_us}..{receive.end_us} us"
+            yield f"R8 r{source} {send.action}: is at {at}, its recv on r{target} at {there}"
 
 
 class _DryRun:

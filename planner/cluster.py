@@ -113,7 +113,9 @@ LINKS = {
     for link in (
         Link(kind="nvlink4", latency_us=10, bandwidth_gbps=450, source="NVIDIA H100 data sheet: 900 GB/s both ways"),
         Link(kind="nvlink3", latency_us=10, bandwidth_gbps=300, source="NVIDIA A100 data sheet: 600 GB/s both ways"),
-        Link(kind="nvlink5", latency_us=10, bandwidth_gbps=900, source="NVIDIA HGX B200 data sheet: 1.8 TB/s both ways"),
+        Link(
+            kind="nvlink5", latency_us=10, bandwidth_gbps=900, source="NVIDIA HGX B200 data sheet: 1.8 TB/s both ways"
+        ),
         Link(kind="pcie4", latency_us=15, bandwidth_gbps=32, source="PCIe 4.0 x16, one direction"),
         Link(kind="pcie5", latency_us=15, bandwidth_gbps=64, source="PCIe 5.0 x16, one direction"),
         Link(kind="loopback", latency_us=150, bandwidth_gbps=1.5, source="gloo between two processes, measured"),

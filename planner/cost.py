@@ -69,12 +69,14 @@ def costs(problem: Problem) -> Costs:
     if profile is None:
         per_rank = [_roofline(spec, device) for device in problem.cluster.devices]
         # One gigabyte per second is a thousand bytes per microsecond.
-        return Costs(spec, lambda a, rank: per_rank[rank](a), link.latency_us, link.bandwidth_gbps * 1000)
+        return Costs(spec, lambda action, rank: per_rank[rank](action), link.latency_us, link.bandwidth_gbps * 1000)
     for rank, device in enumerate(problem.cluster.devices):
         if device.kind != profile.device:
             raise InputError(f"profile: measured on {profile.device!r}, but rank {rank} is {device.kind!r}")
     measured = _measured(spec, profile)
-    return Costs(spec, lambda a, rank: measured(a), profile.link_latency_us, profile.link_bandwidth_gbps * 1000)
+    return Costs(
+        spec, lambda action, _rank: measured(action), profile.link_latency_us, profile.link_bandwidth_gbps * 1000
+    )
 
 
 def _roofline(spec: ModelSpec, device: Device) -> Callable[[Action], int]:

@@ -91,4 +91,3 @@ def _is_output(action: Action, payload: Payload, graph: nx.DiGraph[Action]) -> b
 
 def _free(payload: Payload) -> Action:
     return Action(Kind.FREE, payload.block, payload.step, payload.carries)
-

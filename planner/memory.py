@@ -24,9 +24,7 @@ def peak_held(program: Iterable[Action], carried: Carried) -> int:
 def peak_bytes(program: Sequence[Action], costs: Costs) -> int:
     """Weights, working memory and payloads of a rank at their peak."""
     kinds = {action.kind for action in program}
-    resident = costs.resident_bytes(
-        denoises=bool(kinds & {Kind.DENOISE, Kind.COMMIT}), decodes=Kind.DECODE in kinds
-    )
+    resident = costs.resident_bytes(denoises=bool(kinds & {Kind.DENOISE, Kind.COMMIT}), decodes=Kind.DECODE in kinds)
     spec = costs.spec
     kv = peak_held(program, "kv") * spec.kv_bytes_per_block
     return resident + kv + peak_held(program, "latents") * spec.latent_bytes_per_block

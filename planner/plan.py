@@ -31,7 +31,7 @@ class Evidence(Value):
 
     @property
     def gap(self) -> float:
-        """How much longer than the bound the plan takes at most than needed, as a share of the bound."""
+        """How much longer than the best possible the plan takes at most, as a share of the bound."""
         return self.value_us / self.bound_us - 1 if self.bound_us else 0.0
 
 
@@ -57,10 +57,15 @@ class Plan(Document):
         return finished_us(self.ranks, self.last_step)
 
     def require(self, problem: Problem) -> None:
-        """Raises MismatchError unless this plan was made for exactly this problem."""
+        """Raises MismatchError unless this plan was made for exactly this problem, with a program per device."""
         if self.problem_digest != problem.digest:
             raise MismatchError(
                 f"plan: made for problem {self.problem_digest[:12]}, this problem is {problem.digest[:12]}; plan again"
+            )
+        if len(self.ranks) != problem.cluster.size:
+            raise MismatchError(
+                f"plan: ranks: has {len(self.ranks)} programs, the cluster has {problem.cluster.size} device(s); "
+                "plan again"
             )
 
     def to_text(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
+from planner.action import Action
 from planner.bounds import makespan_bound
 from planner.check import check
 from planner.cost import Costs, costs
@@ -56,9 +57,7 @@ def plan(
     return best
 
 
-def _plan_pattern(
-    problem: Problem, pattern: Pattern, placement: Placement | None, refusals: list[str]
-) -> Plan | None:
+def _plan_pattern(problem: Problem, pattern: Pattern, placement: Placement | None, refusals: list[str]) -> Plan | None:
     """The best plan of one pattern, or None with the reasons added to `refusals`."""
     timing, ranks = costs(problem), problem.cluster.size
     graph = build_graph(problem, pattern, timing)
@@ -97,7 +96,7 @@ def _plan_pattern(
     return best
 
 
-def _over_memory(problem: Problem, programs: Sequence[Sequence], timing: Costs) -> str | None:
+def _over_memory(problem: Problem, programs: Sequence[Sequence[Action]], timing: Costs) -> str | None:
     for rank, (program, device) in enumerate(zip(programs, problem.cluster.devices, strict=True)):
         need = peak_bytes(program, timing)
         if need > device.memory_bytes:

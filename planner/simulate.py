@@ -72,16 +72,12 @@ class _World:
         self._arrived: dict[tuple[int, Payload], simpy.Event] = defaultdict(self.env.event)
         self._left: dict[tuple[int, Payload], list[simpy.Event]] = defaultdict(list)
         self._spans: list[list[tuple[int, int] | None]] = [[None] * len(rows) for rows in plan.ranks]
-        self._receives = [
-            {row.action.payload for row in rows if row.action.kind is Kind.RECV} for rows in plan.ranks
-        ]
+        self._receives = [{row.action.payload for row in rows if row.action.kind is Kind.RECV} for rows in plan.ranks]
 
     def walk(self, rank: int) -> Process:
         """A rank: takes its actions in order; only computing and freeing make it wait."""
         for index, (action, _, _) in enumerate(self._plan.ranks[rank]):
-            if action.kind is Kind.SEND:
-                self._post(rank, index, action)
-            elif action.kind is Kind.RECV:
+            if action.kind in (Kind.SEND, Kind.RECV):
                 self._post(rank, index, action)
             elif action.kind is Kind.FREE:
                 yield self.env.all_of(self._left[rank, action.payload])

@@ -40,9 +40,7 @@ def retime(
 
 
 class _Run:
-    def __init__(
-        self, programs: Sequence[Sequence[Action]], graph: nx.DiGraph[Action], costs: Costs
-    ) -> None:
+    def __init__(self, programs: Sequence[Sequence[Action]], graph: nx.DiGraph[Action], costs: Costs) -> None:
         self._programs = programs
         self._graph = graph
         self._costs = costs

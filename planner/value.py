@@ -57,7 +57,9 @@ def describe(error: ValidationError) -> str:
     parts = []
     for item in error.errors()[:5]:
         path = ".".join(str(key) for key in item["loc"]) or "value"
-        message = "unknown key, remove it" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
+        message = (
+            "unknown key, remove it" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
+        )
         given = item.get("input")
         shown = f" (got {given!r})" if isinstance(given, str | int | float) else ""
         parts.append(f"{path}: {message}{shown}")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from models.catalog import load_spec
 from models.spec import ModelSpec
-from planner.cluster import DEVICES, LINKS, Cluster, Link
+from planner.cluster import DEVICES, LINKS, Cluster
 from planner.patterns import Pattern
 from planner.placement import Placement, all_placements
 from planner.plan import Plan
@@ -67,17 +67,23 @@ def profiles(draw: st.DrawFn, spec: ModelSpec, device: str) -> Profile:
 
 
 @st.composite
-def problems(
-    draw: st.DrawFn, *, min_devices: int = 1, min_blocks: int = 1, decode: bool | None = None
-) -> Problem:
+def problems(draw: st.DrawFn, *, min_devices: int = 1, min_blocks: int = 1, decode: bool | None = None) -> Problem:
     """A short clip on 1 to 4 devices: equal ones that were measured, or any from the data sheets."""
     spec, count = draw(specs()), draw(st.integers(min_devices, 4))
     measured = draw(st.booleans())
-    kinds = ["cpu-core"] * count if measured else draw(st.lists(st.sampled_from(sorted(DEVICES)), min_size=count, max_size=count))
+    kinds = (
+        ["cpu-core"] * count
+        if measured
+        else draw(st.lists(st.sampled_from(sorted(DEVICES)), min_size=count, max_size=count))
+    )
     return Problem(
         model=spec,
-        cluster=Cluster(devices=tuple(DEVICES[kind] for kind in kinds), link=draw(st.sampled_from(list(LINKS.values())))),
-        workload=Workload(blocks=draw(st.integers(min_blocks, 6)), decode=draw(st.booleans()) if decode is None else decode),
+        cluster=Cluster(
+            devices=tuple(DEVICES[kind] for kind in kinds), link=draw(st.sampled_from(list(LINKS.values())))
+        ),
+        workload=Workload(
+            blocks=draw(st.integers(min_blocks, 6)), decode=draw(st.booleans()) if decode is None else decode
+        ),
         profile=draw(profiles(spec, "cpu-core")) if measured else None,
     )
 

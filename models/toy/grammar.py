@@ -30,7 +30,7 @@ VERTICAL = {"up": -1, "": 0, "down": 1}
 HORIZONTAL = {"left": -1, "": 0, "right": 1}
 
 SIDE = 64  # pixels, height and width
-RADIUS = 8  # pixels, half the shape's extent
+RADIUS = 12  # pixels, half the shape's extent
 CELLS = (16, 32, 48)  # pixels, centre of each start cell along an axis
 LOW, HIGH = RADIUS, SIDE - RADIUS  # the centre's range; both lie a whole number of 4-frame strides away
 
@@ -119,9 +119,7 @@ def scenes() -> Iterator[Scene]:
     """Every scene of the grammar, in a fixed order."""
     for color, shape, row, column, vertical, horizontal in product(*_SLOTS):
         if vertical or horizontal:
-            yield Scene(
-                color=color, shape=shape, row=row, column=column, vertical=vertical, horizontal=horizontal
-            )
+            yield Scene(color=color, shape=shape, row=row, column=column, vertical=vertical, horizontal=horizontal)
 
 
 def _bounce(position: int) -> int:

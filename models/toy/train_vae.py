@@ -6,8 +6,10 @@ Shape suffixes: B clips, C channels, F pixel frames, T latent frames, H, W pixel
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -37,22 +39,34 @@ CONFIG = {
 KL_WEIGHT = 1e-4
 
 
-CLIP_FRAMES = 21
-BATCH = 10
-STEPS = 2600
+class Stage(NamedTuple):
+    """One leg of the training: many short clips first, as colours and shapes differ between clips, then longer ones."""
+
+    name: str
+    frames: int
+    batch: int
+    steps: int
+    peak_rate: float
 
 
-def train_vae(folder: Path, seed: int, steps: int = STEPS) -> AutoencoderKLWan:
-    """The trained autoencoder, its latents not normalised yet; goes on from a checkpoint in `folder`."""
+STAGES = (
+    Stage("short", frames=5, batch=40, steps=1500, peak_rate=2e-3),
+    Stage("long", frames=17, batch=12, steps=700, peak_rate=1e-3),
+)
+
+
+def train_vae(folder: Path, seed: int, stages: Sequence[Stage] = STAGES) -> AutoencoderKLWan:
+    """The trained autoencoder, its latents not normalised yet; goes on from the checkpoints in `folder`."""
     torch.manual_seed(seed)
     vae = AutoencoderKLWan(**CONFIG, latents_mean=[0.0] * CHANNELS, latents_std=[1.0] * CHANNELS)
     forget_past_taps(vae)
-    trainer = Trainer(vae, folder / "vae.ckpt", steps, 2e-3, average=0.995)
-    for step in trainer.remaining():
-        draw = random.Random(f"{seed}/vae/{step}")
-        with torch.autocast("cpu", torch.bfloat16):
-            loss = _loss(vae, draw)
-        trainer.descend(loss)
+    for stage in stages:
+        trainer = Trainer(vae, folder / f"vae-{stage.name}.ckpt", stage.steps, stage.peak_rate, average=0.995)
+        for step in trainer.remaining():
+            draw = random.Random(f"{seed}/vae/{stage.name}/{step}")
+            with torch.autocast("cpu", torch.bfloat16):
+                loss = _loss(vae, stage, draw)
+            trainer.descend(loss)
     return vae.eval()
 
 
@@ -70,7 +84,7 @@ def forget_past_taps(vae: AutoencoderKLWan) -> None:
             module.forward = partial(_present_tap, module)
 
 
-def _present_tap(conv: WanCausalConv3d, x: Tensor, cache_x: Tensor | None = None) -> Tensor:
+def _present_tap(conv: WanCausalConv3d, x: Tensor, cache_x: Tensor | None = None) -> Tensor:  # noqa: ARG001
     return F.conv3d(F.pad(x, conv._padding[:4]), conv.weight[:, :, -1:], conv.bias)
 
 
@@ -115,16 +129,17 @@ def encode(vae: AutoencoderKLWan, video_BCFHW: Tensor) -> Tensor:
     return torch.cat([stream.encode(video_BCFHW[:, :, :1])[0], stream.encode(video_BCFHW[:, :, 1:])[0]], 2)
 
 
-def _loss(vae: AutoencoderKLWan, draw: random.Random) -> Tensor:
+def _loss(vae: AutoencoderKLWan, stage: Stage, draw: random.Random) -> Tensor:
     stream = Stream(vae, torch.Generator().manual_seed(draw.randrange(2**62)))
-    video = _clips(draw)
+    video = _clips(stage, draw)
     first, rest = stream.loss(video[:, :, :1], first=True), stream.loss(video[:, :, 1:], first=False)
-    return (first + (CLIP_FRAMES - 1) * rest) / CLIP_FRAMES
+    return (first + (stage.frames - 1) * rest) / stage.frames
 
 
-def _clips(draw: random.Random) -> Tensor:
+def _clips(stage: Stage, draw: random.Random) -> Tensor:
     seen = [scene for scene in ALL_SCENES if not scene.held_out]
-    return torch.stack([render(draw.choice(seen), CLIP_FRAMES, start=4 * draw.randrange(48)) for _ in range(BATCH)])
+    chosen = [(draw.choice(seen), 4 * draw.randrange(48)) for _ in range(stage.batch)]
+    return torch.stack([render(scene, stage.frames, start) for scene, start in chosen])
 
 
 ALL_SCENES = tuple(scenes())

@@ -27,9 +27,9 @@ from models.toy.training import Trainer
 
 SPEC = load_spec("toy")
 BLOCKS_PER_CLIP = 4  # the window: sink, two earlier blocks, the block itself
-STREAM_BLOCKS = 12  # covers a whole period of the motion (8 blocks) from any phase
+STREAM_BLOCKS = 12  # covers a whole period of the motion (under 7 blocks) from any phase
 BATCH = 32
-STEPS = 6500
+STEPS = 5500
 # Inference reads context that the model itself made; a little unannounced noise makes it forgive its own errors.
 CONTEXT_NOISE = 0.15
 
@@ -67,7 +67,9 @@ def _loss(wan: WanTransformer3DModel, latents_SCThw: Tensor, text_SLX: Tensor, d
     levels_GK = torch.tensor([_noise_levels(draw) for _ in range(BATCH)])
     sigma = levels_GK.view(*levels_GK.shape, 1, 1, 1, 1)
     noise = torch.randn(clean.shape, generator=generator)
-    slip = torch.randn(clean.shape, generator=generator) * (CONTEXT_NOISE * torch.rand(sigma.shape, generator=generator))
+    slip = torch.randn(clean.shape, generator=generator) * (
+        CONTEXT_NOISE * torch.rand(sigma.shape, generator=generator)
+    )
     noisy = torch.where(sigma == 0, clean + slip, (1 - sigma) * clean + sigma * noise)
     flow = masked_forward(wan, SPEC, noisy, 1000 * levels_GK, text_SLX[which])
     error_GK = (flow.float() - (noise - clean)).square().flatten(2).mean(2)

@@ -41,7 +41,10 @@ class Trainer:
             if self._step % LOG_EVERY == 0:
                 mean = sum(self._losses) / len(self._losses)
                 elapsed = time.monotonic() - started
-                print(f"{self._checkpoint.stem} step {self._step}/{self._steps} loss {mean:.5f} {elapsed:.0f} s", flush=True)
+                print(
+                    f"{self._checkpoint.stem} step {self._step}/{self._steps} loss {mean:.5f} {elapsed:.0f} s",
+                    flush=True,
+                )
                 self._losses.clear()
             if time.monotonic() - saved > CHECKPOINT_EVERY_S:
                 self._save()

@@ -1,0 +1,84 @@
+"""Clusters: the catalog is sane, and what it does not hold is refused with what it does."""
+
+from __future__ import annotations
+
+import pytest
+
+from planner.cluster import DEVICES, LINKS, MAX_DEVICES, Cluster, Device, Link
+from planner.errors import InputError
+
+
+@pytest.mark.parametrize("device", DEVICES.values(), ids=lambda device: device.kind)
+def test_each_device_names_its_source_and_has_a_usual_link(device: Device) -> None:
+    assert DEVICES[device.kind] is device
+    assert len(device.source) > 20
+    assert device.source != "given"
+    assert "price" in device.source
+    assert device.price_per_hour > 0
+    # Gigabytes and teraflops, not bytes or gigaflops.
+    assert 1e9 <= device.memory_bytes <= 1e12
+    assert 0.1 <= device.peak_tflops <= 1e4
+    assert 1 <= device.memory_gbps <= 2e4
+    assert Cluster.of(device.kind).link in LINKS.values()
+
+
+@pytest.mark.parametrize("link", LINKS.values(), ids=lambda link: link.kind)
+def test_each_link_names_its_source(link: Link) -> None:
+    assert LINKS[link.kind] is link
+    assert len(link.source) > 10
+    assert link.source != "given"
+    assert 1 <= link.latency_us <= 1000
+    assert 1 <= link.bandwidth_gbps <= 2000
+
+
+def test_figures_from_the_data_sheets() -> None:
+    h100 = DEVICES["h100"]
+    assert (h100.peak_tflops, h100.memory_bytes, h100.memory_gbps) == (989.4, 80_000_000_000, 3350)
+    # A data sheet's NVLink figure counts both directions.
+    assert LINKS["nvlink4"].bandwidth_gbps == 450
+
+
+def test_of() -> None:
+    cluster = Cluster.of("h100", 3)
+    assert cluster.devices == (DEVICES["h100"],) * 3
+    assert cluster.size == 3
+    assert cluster.link == LINKS["nvlink4"]
+    assert Cluster.of("h100").size == 1
+    assert Cluster.of("h100", 2, link="pcie5").link == LINKS["pcie5"]
+    own = Link(kind="string", latency_us=1, bandwidth_gbps=1)
+    assert Cluster.of("h100", 2, link=own).link == own
+    priced = Cluster.of("h100", 2, price_per_hour=0.0)
+    assert [device.price_per_hour for device in priced.devices] == [0, 0]
+    assert priced.devices[0].peak_tflops == DEVICES["h100"].peak_tflops
+
+
+@pytest.mark.parametrize("count", [0, -1, MAX_DEVICES + 1])
+def test_a_count_out_of_range_is_refused(count: int) -> None:
+    with pytest.raises(InputError, match=rf"cluster: count must be 1\.\.4096, not {count}$"):
+        Cluster.of("h100", count)
+
+
+def test_unknown_names_are_refused_with_the_known_ones() -> None:
+    with pytest.raises(InputError, match=r"^unknown device 'h10'; did you mean 'h100'\? Known: h100, .*cpu-core$"):
+        Cluster.of("h10")
+    with pytest.raises(InputError, match=r"^unknown device 'abacus' Known: h100, ") as refused:
+        Cluster.of("abacus")
+    assert "did you mean" not in str(refused.value)
+    with pytest.raises(InputError, match=r"^unknown link 'pcie6'; did you mean 'pcie[45]'\? Known: nvlink4, "):
+        Cluster.of("h100", link="pcie6")
+
+
+def test_first() -> None:
+    mixed = Cluster(devices=(DEVICES["h100"], DEVICES["a100"], DEVICES["l40s"]), link=LINKS["pcie4"])
+    assert [device.kind for device in mixed.first(2).devices] == ["h100", "a100"]
+    assert mixed.first(2).link == mixed.link
+    assert mixed.first(3) == mixed
+    for count in (0, 4, -1):
+        with pytest.raises(InputError, match=rf"ranks: asked for {count}, the cluster has 3 device"):
+            mixed.first(count)
+
+
+@pytest.mark.xfail(raises=Exception, strict=True, reason="pydantic's ValidationError, not InputError")
+def test_a_wrong_price_is_named() -> None:
+    with pytest.raises(InputError, match="price_per_hour"):
+        Cluster.of("h100", price_per_hour=-1)
