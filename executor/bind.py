@@ -17,7 +17,7 @@ from models.loaded import LoadedModel
 from models.sampler import after_step, block_noise
 from models.vae import StreamingDecoder
 from planner.action import Action, Kind, Payload
-from planner.memory import peak_held
+from planner.memory import slots_needed
 from planner.patterns import Pattern, reads
 
 WARM_UP_PASSES = 3
@@ -32,7 +32,7 @@ class Rank:
         self._pattern = pattern
         program = list(program)
         wan = model.wan
-        self._slots = KVSlots(model.spec, peak_held(program, "kv"), wan.dtype, wan.device)
+        self._slots = KVSlots(model.spec, slots_needed(program), wan.dtype, wan.device)
         self._text = wan.encode_text(model.embed_prompt(prompt))
         self._latents: dict[Payload, Tensor] = {}
         self._decoder: StreamingDecoder | None = None

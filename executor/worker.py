@@ -42,6 +42,9 @@ class Worker:
                 raise RankError(f"rank {self._channel.rank} at {action}: {error}") from error
             except Exception as error:
                 raise RankError(f"rank {self._channel.rank} at {action}: {type(error).__name__}: {error}") from error
+        # A clip's output stays, so no free has waited for its sends.
+        for posted in [posted for pending in self._leaving.values() for posted in pending]:
+            self._finish(posted)
         return self._recorder.rows()
 
     def _step(self, action: Action) -> None:
@@ -56,14 +59,15 @@ class Worker:
 
     def _compute(self, action: Action) -> None:
         for _, payload in inputs(self._problem, self._pattern, action):
-            if payload is not None and payload in self._arriving:
-                self._finish(self._arriving.pop(payload))
+            if payload is not None:
+                self._await(payload)
         start = self._recorder.mark(compute=True)
         self._rank.compute(action)
         self._recorder.span(action, start, self._recorder.mark(compute=True))
 
     def _send(self, action: Action) -> None:
         assert action.peer is not None
+        self._await(action.payload)
         start = self._recorder.mark()
         pending = self._channel.send(action.payload, self._rank.tensor(action.payload), action.peer)
         self._leaving[action.payload].append((pending, self._recorder.span(action, start, start)))
@@ -75,13 +79,17 @@ class Worker:
         self._arriving[action.payload] = pending, self._recorder.span(action, start, start)
 
     def _free(self, action: Action) -> None:
-        if action.payload in self._arriving:
-            self._finish(self._arriving.pop(action.payload))
+        self._await(action.payload)
         for posted in self._leaving.pop(action.payload, ()):
             self._finish(posted)
         start = self._recorder.mark()
         self._rank.free(action.payload)
         self._recorder.span(action, start, start)
+
+    def _await(self, payload: Payload) -> None:
+        """Returns once a payload on its way here has arrived."""
+        if payload in self._arriving:
+            self._finish(self._arriving.pop(payload))
 
     def _finish(self, posted: Posted) -> None:
         pending, span = posted

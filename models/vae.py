@@ -5,10 +5,28 @@ Shape suffixes: C latent channels, T latent frames, h, w latent positions, F pix
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
+import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
-from diffusers.models.autoencoders.autoencoder_kl_wan import unpatchify
+from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d, unpatchify
 from torch import Tensor
+
+
+def skip_zero_taps(vae: AutoencoderKLWan) -> None:
+    """Lets each 3x3x3 convolution whose taps on earlier frames are all zero read the present frame only.
+
+    Same results, a third of the work; a convolution that does read earlier frames is left alone.
+    """
+    for module in vae.modules():
+        spatiotemporal = isinstance(module, WanCausalConv3d) and module.kernel_size == (3, 3, 3)
+        if spatiotemporal and not module.weight[:, :, :-1].any():
+            module.forward = partial(_present_tap, module)
+
+
+def _present_tap(conv: WanCausalConv3d, x: Tensor, cache_x: Tensor | None = None) -> Tensor:  # noqa: ARG001
+    return F.conv3d(F.pad(x, conv._padding[:4]), conv.weight[:, :, -1:], conv.bias)
 
 
 class StreamingDecoder:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
+from operator import itemgetter
 
 import networkx as nx
 
@@ -25,7 +26,7 @@ def lower(schedule: Schedule, graph: nx.DiGraph[Action]) -> list[list[Action]]:
         program: list[Action] = []
         for place in range(len(rows) + 1):
             # Frees last: one that waits for its send must not keep a receive from being posted.
-            program += [action for _, action in sorted(posts[rank, place])]
+            program += [action for _, action in sorted(posts[rank, place], key=itemgetter(0))]
             program += [_free(payload) for payload in frees[rank, place]]
             if place < len(rows):
                 program.append(rows[place].action)

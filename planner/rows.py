@@ -5,6 +5,7 @@ In JSON a row is `["denoise b3.s2", 120, 250]`; in text a line `r0 120 250 denoi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
@@ -15,6 +16,7 @@ from planner.action import Action, Kind, TimedAction
 from planner.errors import InputError
 
 MAX_TIME_US = 10**15
+_LINE = re.compile(r"r(0|[1-9]\d{0,3}) (0|[1-9]\d{0,15}) (0|[1-9]\d{0,15}) (.+)", re.ASCII)
 
 
 def _validate(value: Any) -> TimedAction:
@@ -55,12 +57,13 @@ def rows_from_text(lines: Iterator[tuple[int, str]], ranks: int) -> Rows:
     """The inverse of `rows_to_text` over (line number, line). Raises InputError naming the line."""
     programs: list[list[TimedAction]] = [[] for _ in range(ranks)]
     for number, line in lines:
-        fields = line.split(" ", 3)
+        match = _LINE.fullmatch(line)
+        if match is None or int(match[1]) >= ranks:
+            raise InputError(f"line {number}: {line!r} is not 'rRANK START END ACTION' with a rank below {ranks}")
         try:
-            rank, start, end = int(fields[0].removeprefix("r")), int(fields[1]), int(fields[2])
-            programs[rank].append(_validate((fields[3], start, end)))
-        except (IndexError, ValueError) as error:
-            raise InputError(f"line {number}: {line!r} is not 'rRANK START END ACTION' ({error})") from error
+            programs[int(match[1])].append(_validate((match[4], int(match[2]), int(match[3]))))
+        except ValueError as error:
+            raise InputError(f"line {number}: {error}") from error
     return tuple(tuple(rows) for rows in programs)
 
 

@@ -17,6 +17,7 @@ from planner.patterns import Pattern, all_patterns
 from planner.placement import Placement, all_placements
 from planner.plan import Evidence, Plan
 from planner.problem import Problem
+from planner.rows import makespan_us
 from planner.schedulers.list_schedule import RULES, list_schedule
 from planner.timing import retime
 
@@ -66,15 +67,14 @@ def _plan_pattern(problem: Problem, pattern: Pattern, placement: Placement | Non
     placements = [placement] if placement is not None else all_placements(ranks, decode=decode)
     best: Plan | None = None
     for where, rule in product(placements, RULES):
-        schedule = list_schedule(graph, timing, where, ranks, rule)
-        if best is not None and schedule.makespan_us >= best.makespan_us:
+        rows = retime(lower(list_schedule(graph, timing, where, ranks, rule), graph), graph, timing)
+        value = makespan_us(rows)
+        if best is not None and value >= best.makespan_us:
             continue
-        rows = retime(lower(schedule, graph), graph, timing)
         refused = _over_memory(problem, [[row.action for row in program] for program in rows], timing)
         if refused:
             refusals.append(refused)
             continue
-        value = max(program[-1].end_us for program in rows if program)
         best = Plan(
             problem_digest=problem.digest,
             pattern=pattern,

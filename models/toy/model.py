@@ -11,6 +11,7 @@ from models.catalog import load_spec
 from models.checkpoint import load_vae, load_wan
 from models.loaded import LoadedModel
 from models.toy.grammar import VOCABULARY, Scene, parse
+from models.vae import skip_zero_taps
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -18,7 +19,9 @@ WEIGHTS = Path(__file__).parent / "weights"
 def load_toy(folder: Path = WEIGHTS) -> LoadedModel:
     """The trained toy on the CPU in float32. Raises CheckpointError if its files are missing or damaged."""
     spec = load_spec("toy")
-    return LoadedModel(spec, load_wan(folder / "transformer", spec), load_vae(folder / "vae"), embed_prompt)
+    vae = load_vae(folder / "vae")
+    skip_zero_taps(vae)
+    return LoadedModel(spec, load_wan(folder / "transformer", spec), vae, embed_prompt)
 
 
 def embed_prompt(prompt: str) -> Tensor:

@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=WEIGHTS, help="folder for the weights (default: the package's)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--compile", action="store_true", help="compile the layers; needs a C++ compiler")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     args.work.mkdir(parents=True, exist_ok=True)
@@ -39,7 +40,7 @@ def main() -> None:
     print("vae written", flush=True)
 
     mean, std = (torch.tensor(x).view(1, -1, 1, 1, 1) for x in spread.values())
-    wan = train_wan.train_wan(args.work, (latents_SCThw - mean) / std, seen, args.seed)
+    wan = train_wan.train_wan(args.work, (latents_SCThw - mean) / std, seen, args.seed, compiled=args.compile)
     save(wan, wan_config(train_wan.SPEC), args.out / "transformer", torch.float16)
     print("transformer written", flush=True)
 

@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d, patchify, unpatchify
 from torch import Tensor
@@ -20,6 +18,7 @@ from torch import Tensor
 from models.toy.grammar import scenes
 from models.toy.render import BACKGROUND, render
 from models.toy.training import Trainer
+from models.vae import skip_zero_taps
 
 CHANNELS = 16  # latent channels
 CONFIG = {
@@ -51,7 +50,7 @@ class Stage(NamedTuple):
 
 STAGES = (
     Stage("short", frames=5, batch=40, steps=1500, peak_rate=2e-3),
-    Stage("long", frames=17, batch=12, steps=700, peak_rate=1e-3),
+    Stage("long", frames=17, batch=12, steps=400, peak_rate=1e-3),
 )
 
 
@@ -81,11 +80,7 @@ def forget_past_taps(vae: AutoencoderKLWan) -> None:
         if isinstance(module, WanCausalConv3d) and module.kernel_size == (3, 3, 3):
             with torch.no_grad():
                 module.weight[:, :, :-1] = 0
-            module.forward = partial(_present_tap, module)
-
-
-def _present_tap(conv: WanCausalConv3d, x: Tensor, cache_x: Tensor | None = None) -> Tensor:  # noqa: ARG001
-    return F.conv3d(F.pad(x, conv._padding[:4]), conv.weight[:, :, -1:], conv.bias)
+    skip_zero_taps(vae)
 
 
 class Stream:

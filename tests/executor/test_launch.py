@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 import torch
@@ -134,7 +135,7 @@ def test_the_trace_holds_the_plans_actions_in_its_order(model: LoadedModel) -> N
     for rows, spans in zip(chosen.ranks, clip.trace.ranks, strict=True):
         assert [row.action for row in rows] == [span.action for span in spans]
         computed = [span for span in spans if span.action.is_compute]
-        assert all(a.end_us <= b.start_us for a, b in zip(computed, computed[1:], strict=False))
+        assert all(a.end_us <= b.start_us for a, b in pairwise(computed))
     assert 0 < clip.trace.makespan_us < 60_000_000
 
 

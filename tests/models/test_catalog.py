@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from models.catalog import CATALOG, load_spec
@@ -77,4 +79,4 @@ def test_the_toys_spec_is_what_its_training_makes() -> None:
 def test_each_block_read_costs_its_scores_and_its_mixing(spec: ModelSpec) -> None:
     costs = [spec.pass_flops(context) for context in range(4)]
     extra = 2 * 2 * spec.tokens_per_block**2 * spec.dim * spec.layers
-    assert [b - a for a, b in zip(costs, costs[1:], strict=False)] == [extra] * 3
+    assert [b - a for a, b in pairwise(costs)] == [extra] * 3

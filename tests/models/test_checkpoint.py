@@ -164,12 +164,12 @@ def test_a_truncated_file_is_refused(folder: Path, kept: int) -> None:
     assert "damaged or not a safetensors file" in _refusal(folder)
 
 
-class _Opened(RuntimeError):
+class _OpenedError(RuntimeError):
     """Raised by the pickle below when it is opened."""
 
 
 def _raise() -> None:
-    raise _Opened
+    raise _OpenedError
 
 
 class _Trap:
@@ -180,7 +180,7 @@ class _Trap:
 def test_a_pickle_by_that_name_is_refused_unopened(folder: Path) -> None:
     pickled = folder / "stranger.pt"
     torch.save({"weights": _Trap()}, pickled)
-    with pytest.raises(_Opened):
+    with pytest.raises(_OpenedError):
         torch.load(pickled, weights_only=False)
     pickled.replace(folder / WEIGHTS)
     assert "not a safetensors file" in _refusal(folder)
@@ -192,7 +192,7 @@ def test_an_autoencoder_is_refused_the_same_way(folder: Path, tmp_path: Path) ->
     vae = tiny().vae
     assert vae is not None
     (folder / CONFIG).write_text(json.dumps(dict(vae.config)))
-    with pytest.raises(CheckpointError, match="does not fit the model: .* missing"):
+    with pytest.raises(CheckpointError, match=r"does not fit the model: .* missing"):
         load_vae(folder)
 
 

@@ -7,6 +7,7 @@ beginning does not depend on how long the stream is.
 
 from __future__ import annotations
 
+from copy import deepcopy
 from functools import cache
 
 import pytest
@@ -23,7 +24,7 @@ from models.sampler import after_step, block_noise
 from models.spec import ModelSpec
 from models.wan import CausalWan, Past
 from tests.models.variants import same, specs_and_offsets, text, variant, wan_for
-from tests.tiny import TINY_SPEC
+from tests.tiny import TINY_SPEC, embed
 
 SELF_FORCING = load_spec("self-forcing-1.3b")
 LONGLIVE = load_spec("longlive-1.3b")
@@ -58,9 +59,7 @@ def _naive(model: CausalWan, *, blocks: int, seed: int, offset: int) -> list[Ten
         room = (spec.window - spec.sink) // size - 1
         sliding = [j for j in range(block) if j * size >= spec.sink][-room:] if room else []
         moved = sliding[0] * size - spec.sink if spec.relative_sink and sliding else 0
-        past = [
-            Past(run(j, level_read(stage, block - j))[1], moved if j in sink else 0) for j in [*sink, *sliding]
-        ]
+        past = [Past(run(j, level_read(stage, block - j))[1], moved if j in sink else 0) for j in [*sink, *sliding]]
         own = torch.zeros(spec.layers, 2, spec.tokens_per_block, spec.heads, spec.head_dim)
         clean = stage == spec.steps
         timestep = spec.context_timestep if clean else 1000 * spec.sigmas[stage]
@@ -137,6 +136,15 @@ def test_the_prompt_matters() -> None:
     model = wan_for(TINY_SPEC)
     one, two = (generate(model, text(prompt), blocks=1, seed=0)[0] for prompt in ("one", "two"))
     assert (one - two).abs().max() > 1e-3
+
+
+def test_half_precision_is_near_full_and_hands_out_full() -> None:
+    """K/V slots are then of half size, and noise and steps still in float32."""
+    model = CausalWan(deepcopy(wan_for(TINY_SPEC).transformer).bfloat16(), TINY_SPEC)
+    found = generate(model, model.encode_text(embed("a prompt")), blocks=3, seed=0)
+    wanted = generate(wan_for(TINY_SPEC), text(), blocks=3, seed=0)
+    assert {block.dtype for block in found} == {torch.float32}
+    torch.testing.assert_close(found, wanted, atol=0.05, rtol=0)
 
 
 def test_latents_come_as_promised() -> None:

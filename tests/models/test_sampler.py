@@ -56,7 +56,9 @@ def test_noise_is_standard_normal_in_the_latents_shape() -> None:
 
 def test_noise_of_a_key_stays_what_it_is() -> None:
     """A seed names the same video in every release."""
-    assert block_noise(TINY_SPEC, 0, 0, 0).flatten()[:3].tolist() == pytest.approx([-0.281166, -0.470284, 0.358399], abs=1e-5)
+    assert block_noise(TINY_SPEC, 0, 0, 0).flatten()[:3].tolist() == pytest.approx(
+        [-0.281166, -0.470284, 0.358399], abs=1e-5
+    )
 
 
 def test_a_step_by_hand() -> None:

@@ -1,4 +1,4 @@
-"""The decoder's cost equals what torch counts when diffusers' decoder runs, for any shape, for first and later blocks."""
+"""The decoder's cost is what torch counts when diffusers' decoder runs: any shape, first and later blocks."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ slot whole, and nothing else.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ from tests.models.variants import text, tiny, variant, wan_for
 from tests.tiny import TINY_SPEC, embed
 
 OTHER = variant(patch=(1, 1, 2), heads=3, head_dim=14, layers=3, frames_per_block=1, window=4, sink=0)
-close = {"atol": 2e-5, "rtol": 0.0}
+close = partial(torch.testing.assert_close, atol=2e-5, rtol=0)
 
 
 def _latents(spec: ModelSpec, count: int) -> Tensor:
@@ -68,7 +69,7 @@ def test_one_block_is_diffusers_forward(spec: ModelSpec, timestep: float) -> Non
     model = CausalWan(ours, spec)
     found = model(latents, timestep, 0, [], _slots(spec, 1)[0], model.encode_text(prompt))
     assert wanted.std() > 0.1
-    torch.testing.assert_close(found, wanted, **close)
+    close(found, wanted)
 
 
 @pytest.mark.parametrize("spec", [TINY_SPEC, OTHER], ids=["tiny", "other"])
@@ -83,7 +84,7 @@ def test_block_by_block_is_one_masked_forward(spec: ModelSpec, timesteps: tuple[
     (wanted,) = masked_forward(whole, spec, latents[None], torch.tensor([timesteps]), prompt[None])
     model = CausalWan(cached, spec)
     found, _ = _block_by_block(model, latents, timesteps, model.encode_text(prompt))
-    torch.testing.assert_close(found, wanted, **close)
+    close(found, wanted)
 
 
 def test_a_moved_sink_is_a_sink_computed_where_it_moves_to() -> None:
@@ -92,10 +93,10 @@ def test_a_moved_sink_is_a_sink_computed_where_it_moves_to() -> None:
     at_start, moved, own = _slots(TINY_SPEC, 3)
     model(sink, 0.0, 0, [], at_start, text())
     model(sink, 0.0, 6, [], moved, text())
-    torch.testing.assert_close(moved[:, 1], at_start[:, 1], **close)
+    close(moved[:, 1], at_start[:, 1])
     assert (moved[:, 0] - at_start[:, 0]).abs().max() > 0.1
     wanted = model(latents, 750.0, 8, [Past(moved)], own, text())
-    torch.testing.assert_close(model(latents, 750.0, 8, [Past(at_start, 6)], own, text()), wanted, **close)
+    close(model(latents, 750.0, 8, [Past(at_start, 6)], own, text()), wanted)
     unmoved = model(latents, 750.0, 8, [Past(at_start)], own, text())
     assert (unmoved - wanted).abs().max() > 1e-3
 
@@ -107,7 +108,7 @@ def test_each_past_moves_by_its_own_shift() -> None:
     model(first, 0.0, 0, [], a, text())
     model(second, 0.0, 2, [], b, text())
     wanted = model(latents, 750.0, 4, [Past(a), Past(b)], own, text())
-    torch.testing.assert_close(model(latents, 750.0, 14, [Past(a, 10), Past(b, 10)], own, text()), wanted, **close)
+    close(model(latents, 750.0, 14, [Past(a, 10), Past(b, 10)], own, text()), wanted)
     assert (model(latents, 750.0, 14, [Past(a), Past(b, 10)], own, text()) - wanted).abs().max() > 1e-3
 
 
@@ -123,7 +124,7 @@ def test_a_pass_writes_its_own_slot_whole_and_reads_the_others_only() -> None:
 
 
 def test_keys_are_stored_turned_and_values_not() -> None:
-    """The first layer's K and V do not depend on the position but by the turn; so the same block later has the same V."""
+    """The first layer's K and V know the position by the turn only, so the same block later has the same V."""
     model, (latents,) = wan_for(TINY_SPEC), _latents(TINY_SPEC, 1)
     early, late = _slots(TINY_SPEC, 2)
     model(latents, 500.0, 0, [], early, text())

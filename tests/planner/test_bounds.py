@@ -218,13 +218,13 @@ def test_long_clips_approach_the_period_from_above(offset: int, ranks: int) -> N
             latency_us=0,
             bandwidth_gbps=1e9,
         )
-        found = plan(problem, pattern=cascade(offset), placement=Placement(passes="block"))
+        found = plan(problem, pattern=cascade(offset), placement=Placement())
         period = steady_period(problem, cascade(offset), costs(problem), ranks).value_us
         return found.makespan_us / blocks / float(period)
 
     short, long = per_block(12), per_block(60)
     assert 1 <= long < short
-    assert long < 1.1
+    assert long < 1.12
 
 
 @pytest.mark.xfail(raises=AssertionError, reason="blocks that never read the one before are not chained")

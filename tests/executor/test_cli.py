@@ -1,0 +1,192 @@
+"""The command as a stranger meets it: quick help, files in and out, one line for each mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from executor.cli import cli
+from planner.plan import Plan
+from planner.problem import Problem
+from planner.trace import Trace
+
+TOY = ["--model", "toy", "--device", "cpu-core"]
+
+
+def call(*words: str, stdin: str | None = None) -> Result:
+    return CliRunner().invoke(cli, list(words), input=stdin)
+
+
+@pytest.fixture
+def planned(tmp_path: Path) -> tuple[str, str]:
+    """A problem file and the file of its plan."""
+    problem, plan = str(tmp_path / "problem.json"), str(tmp_path / "plan.json")
+    words = ["plan", *TOY, "--count", "2", "--blocks", "3", "-o", plan, "--save-problem", problem]
+    assert call(*words).exit_code == 0
+    return problem, plan
+
+
+def test_help_is_quick() -> None:
+    """CPU time, best of several: what the machine does besides does not count."""
+    spent = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-m", "executor.cli", "--help"], check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(spent) < 0.2
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom executor.cli import cli\n"
+        "try:\n    cli(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'numpy', 'networkx', 'pydantic', 'simpy', 'matplotlib', 'rich', 'yaml'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_planning_loads_no_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom executor.cli import cli\n"
+        f"cli(['plan', '--model', 'toy', '-o', {str(tmp_path / 'plan.json')!r}], standalone_mode=False)\n"
+        "sys.exit('loaded torch' if 'torch' in sys.modules else 0)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_a_plan_goes_through_every_command(planned: tuple[str, str], tmp_path: Path) -> None:
+    problem, plan = planned
+    checked = call("check", problem, plan)
+    assert checked.exit_code == 0
+    assert "keep every rule" in checked.stderr
+    trace = tmp_path / "trace.json"
+    simulated = call("simulate", problem, plan, "-o", str(trace))
+    assert simulated.exit_code == 0
+    assert "+0.0% of the plan" in simulated.stderr
+    found = Plan.from_json(Path(plan).read_text())
+    assert Trace.from_json(trace.read_text()).ranks == found.ranks
+
+
+def test_standard_streams(planned: tuple[str, str]) -> None:
+    problem, plan = planned
+    result = call("plan", "-", stdin=Path(problem).read_text())
+    assert result.exit_code == 0
+    assert result.stdout == Path(plan).read_text()
+    assert "OPTIMAL" in result.stderr
+    simulated = call("simulate", problem, "-", stdin=result.stdout)
+    assert Trace.from_json(simulated.stdout).kind == "simulated"
+
+
+def test_text_and_yaml_files(tmp_path: Path) -> None:
+    problem, plan = tmp_path / "problem.yaml", tmp_path / "plan.txt"
+    problem.write_text("model: toy\ncluster: {device: cpu-core, count: 2}\nworkload: {blocks: 2}\n")
+    assert call("plan", str(problem), "--text", "-o", str(plan)).exit_code == 0
+    assert "denoise b0.s0" in plan.read_text()
+    assert call("check", str(problem), str(plan)).exit_code == 0
+
+
+def test_jitter_is_seeded(planned: tuple[str, str]) -> None:
+    runs = [call("simulate", *planned, "--jitter", "0.3", "--seed", seed).stdout for seed in ("1", "1", "2")]
+    assert runs[0] == runs[1] != runs[2]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["plan", "missing.json"], "missing.json: no such file"),
+        (["plan"], "name a problem file, or a model with --model"),
+        (["plan", "--model", "toi"], "did you mean 'toy'"),
+        (["plan", *TOY, "--device", "h1000"], "did you mean 'h100'"),
+        (["plan", *TOY, "--blocks", "-3"], "workload.blocks: Input should be greater than or equal to 1 (got -3)"),
+        (["plan", *TOY, "--count", "0"], "count must be 1..4096, not 0"),
+        (["plan", *TOY, "--pattern", "cascade:9"], "offset must be 1..5"),
+        (["plan", *TOY, "--pattern", "zigzag"], "neither 'sequential' nor 'cascade:OFFSET'"),
+        (["plan", *TOY, "--placement", "block+decoder"], "needs at least 2 ranks, not 1"),
+        (["plan", *TOY, "-o", "/proc/none/plan.json"], "cannot be written"),
+        (["check", "-", "-"], "only one of them can be standard input"),
+        (["profile", "--model", "wan-14b"], "only the toy's weights"),
+    ],
+)
+def test_bad_input_is_one_line(words: list[str], expected: str) -> None:
+    result = call(*words)
+    assert result.exit_code == 2, result.stderr
+    assert expected in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ("{", "not valid JSON"),
+        ('{"model": "toy"}', "cluster: Field required"),
+        ('{"model": "toy", "cluster": {"device": "h100", "colour": 1}}', "cluster.colour: unknown key"),
+        ('{"model": "toy", "cluster": {"device": "h100", "count": -1}}', "count must be 1..4096, not -1"),
+        (
+            '{"model": "toy", "cluster": {"device": "h100"}, "workload": {"blocks": 2, "speed": 9}}',
+            "workload.speed: unknown key, remove it",
+        ),
+        ('{"model": "toy", "cluster": {"device": "h100"}, "workload": {"blocks": 1e99}}', "workload.blocks"),
+    ],
+)
+def test_bad_problem_files_name_the_field(tmp_path: Path, content: str, expected: str) -> None:
+    path, out = tmp_path / "problem.json", tmp_path / "plan.json"
+    path.write_text(content)
+    result = call("plan", str(path), "-o", str(out))
+    assert result.exit_code == 2
+    assert expected in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == [path], "nothing half-written"
+
+
+def test_flags_must_not_contradict_the_file(planned: tuple[str, str]) -> None:
+    result = call("plan", planned[0], "--blocks", "9")
+    assert result.exit_code == 2
+    assert "--blocks: the problem file says that already" in result.stderr
+
+
+def test_a_plan_of_another_problem_is_refused(planned: tuple[str, str], tmp_path: Path) -> None:
+    other = tmp_path / "other.json"
+    assert call("plan", *TOY, "--blocks", "2", "-o", os.devnull, "--save-problem", str(other)).exit_code == 0
+    for words in (["check"], ["simulate"], ["run", "--prompt", "x", "-o", str(tmp_path / "run")]):
+        result = call(*words[:1], str(other), planned[1], *words[1:])
+        assert result.exit_code == 2
+        assert "plan again" in result.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_more_ranks_than_devices_is_refused(planned: tuple[str, str], tmp_path: Path) -> None:
+    one = Problem.from_json(Path(planned[0]).read_text())
+    one = one.model_copy(update={"cluster": one.cluster.first(1)})
+    plan = json.loads(Path(planned[1]).read_text()) | {"problem_digest": one.digest}
+    problem_file, plan_file = tmp_path / "one.json", tmp_path / "two-ranks.json"
+    problem_file.write_text(one.to_json())
+    plan_file.write_text(json.dumps(plan))
+    result = call("simulate", str(problem_file), str(plan_file))
+    assert result.exit_code == 2
+    assert "has 2 programs, the cluster has 1 device" in result.stderr
+
+
+def test_a_broken_plan_fails_with_every_violation(planned: tuple[str, str], tmp_path: Path) -> None:
+    plan = json.loads(Path(planned[1]).read_text())
+    plan["ranks"][0] = plan["ranks"][0][1:]
+    broken = tmp_path / "broken.json"
+    broken.write_text(json.dumps(plan))
+    result = call("check", planned[0], str(broken))
+    assert result.exit_code == 1
+    assert "denoise b0.s0" in result.stderr
+
+
+def test_no_memory_for_it_fails_with_the_numbers() -> None:
+    result = call("plan", "--model", "wan-14b", "--device", "4090")
+    assert result.exit_code == 1
+    assert "weights 28.6 GB" in result.stderr

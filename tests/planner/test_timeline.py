@@ -1,0 +1,99 @@
+"""Pictures of timelines: their size, what they show, and the same bytes every time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from numpy.typing import NDArray
+
+from planner.action import TimedAction
+from planner.rows import Rows
+from planner.search import plan
+from planner.simulate import Jitter, simulate
+from planner.timeline import plot_timelines
+from tests.planner.clips import cascade, clip, model
+
+PROBLEM = clip(model(2, clean=True), 3, 2)
+PLAN = plan(PROBLEM, pattern=cascade(1))
+TRACE = simulate(PLAN, PROBLEM, Jitter(spread=0.3, seed=1))
+
+BLUE, ORANGE, GREY = (0x00, 0x72, 0xB2), (0xE6, 0x9F, 0x00), (0xBB, 0xBB, 0xBB)
+
+
+def picture(path: Path) -> NDArray[np.uint8]:
+    pixels: NDArray[np.float32] = imread(path)
+    return np.asarray(np.rint(pixels[..., :3] * 255), dtype=np.uint8)
+
+
+def share(pixels: NDArray[np.uint8], color: tuple[int, int, int]) -> float:
+    return float((pixels == np.array(color, dtype=np.uint8)).all(axis=-1).mean())
+
+
+def rows_of(*texts: tuple[str, int, int]) -> Rows:
+    from planner.action import Action
+
+    return (tuple(TimedAction(Action.parse(text), start, end) for text, start, end in texts),)
+
+
+def test_plan_and_trace_above_one_another(tmp_path: Path) -> None:
+    path = tmp_path / "timeline.png"
+    plot_timelines({"planned": PLAN.ranks, "simulated": TRACE.ranks}, path)
+    both = picture(path)
+    plot_timelines({"planned": PLAN.ranks}, path)
+    one = picture(path)
+    assert both.shape[1] == one.shape[1] == 1800
+    assert 300 <= one.shape[0] < both.shape[0] <= 1000
+    for pixels in (one, both):
+        for color in (BLUE, ORANGE, GREY):
+            assert share(pixels, color) > 0.005
+
+
+def test_a_bar_is_as_long_as_its_action(tmp_path: Path) -> None:
+    # Three quarters of the time in block 0, one quarter in block 1.
+    path = tmp_path / "timeline.png"
+    plot_timelines({"": rows_of(("denoise b0.s0", 0, 75_000), ("denoise b1.s0", 75_000, 100_000))}, path)
+    pixels = picture(path)
+    lane = pixels[pixels.shape[0] // 3]
+    blue = int((lane == np.array(BLUE, dtype=np.uint8)).all(axis=-1).sum())
+    orange = int((lane == np.array(ORANGE, dtype=np.uint8)).all(axis=-1).sum())
+    assert blue + orange > 1500
+    assert blue / orange == pytest.approx(3, rel=0.1)
+
+
+def test_the_time_scale_can_be_cut(tmp_path: Path) -> None:
+    # What begins after the cut is not drawn; what spans it is cut off.
+    path = tmp_path / "timeline.png"
+    rows = rows_of(("denoise b0.s0", 0, 60_000), ("decode b0", 60_000, 80_000), ("denoise b1.s0", 80_000, 100_000))
+    legend = {}
+    for until_us in (None, 100_000, 80_000, 50_000):
+        plot_timelines({"": rows}, path, until_us=until_us)
+        pixels = picture(path)
+        legend[until_us] = [round(share(pixels, color), 3) for color in (BLUE, ORANGE, GREY)]
+    assert legend[None] == legend[100_000]
+    assert legend[80_000][0] > legend[None][0]
+    assert legend[80_000][1] == 0 < legend[None][1]
+    assert legend[80_000][2] > legend[None][2] > legend[50_000][2]
+
+
+@pytest.mark.parametrize("suffix", ["png", pytest.param("svg", marks=pytest.mark.xfail(reason="svg carries the date"))])
+def test_the_same_bytes_every_time(tmp_path: Path, suffix: str) -> None:
+    contents = []
+    for name in ("one", "other"):
+        path = tmp_path / f"{name}.{suffix}"
+        plot_timelines({"planned": PLAN.ranks, "simulated": TRACE.ranks}, path)
+        contents.append(path.read_bytes())
+    assert contents[0] == contents[1]
+
+
+def test_a_long_clip_has_no_labels(tmp_path: Path) -> None:
+    """Sixty actions in a lane are named, one more are not."""
+    sizes = []
+    for count in (60, 61):
+        path = tmp_path / f"{count}.svg"
+        rows = rows_of(*((f"denoise b{block}.s0", block * 1000, block * 1000 + 1000) for block in range(count)))
+        plot_timelines({"": rows}, path)
+        sizes.append(path.read_text().count("<!-- "))
+    assert sizes[0] - sizes[1] >= 59
