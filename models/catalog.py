@@ -116,6 +116,6 @@ def load_spec(name: str) -> ModelSpec:
     """The catalog's spec of that name. Raises SpecError that lists the names known."""
     if name not in CATALOG:
         close = get_close_matches(name, CATALOG, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = f"; did you mean {close[0]!r}?" if close else "."
         raise SpecError(f"unknown model {name!r}{hint} Known: {', '.join(CATALOG)}")
     return CATALOG[name]

@@ -33,12 +33,17 @@ def load_wan(folder: Path, spec: ModelSpec, dtype: torch.dtype = torch.float32) 
         found = tuple(config[key]) if isinstance(config.get(key), list) else config.get(key)
         if found != value:
             raise CheckpointError(f"{folder / CONFIG}: {key} is {found!r}, {spec.name} has {value!r}")
-    return CausalWan(_fill(WanTransformer3DModel(**wan_config(spec)), folder, dtype), spec)
+    return CausalWan(_fill(WanTransformer3DModel(**wan_config(spec)), folder, dtype), spec).eval()
 
 
 def load_vae(folder: Path, dtype: torch.dtype = torch.float32) -> AutoencoderKLWan:
     """The autoencoder in a folder. Raises CheckpointError if its files are missing, damaged or do not fit."""
-    return _fill(AutoencoderKLWan.from_config(_config(folder)), folder, dtype)
+    config = _config(folder)
+    try:
+        vae = AutoencoderKLWan.from_config(config)
+    except (TypeError, ValueError, IndexError, RuntimeError) as error:
+        raise CheckpointError(f"{folder / CONFIG}: does not describe an AutoencoderKLWan ({error})") from error
+    return _fill(vae, folder, dtype)
 
 
 def save(module: nn.Module, config: dict[str, Any], folder: Path, dtype: torch.dtype) -> None:
@@ -91,7 +96,9 @@ def _fill(module: M, folder: Path, dtype: torch.dtype) -> M:
     if problems:
         raise CheckpointError(f"{path}: does not fit the model: {'; '.join(problems)}")
     module.load_state_dict(weights)
-    return module.to(dtype).eval().requires_grad_(False)
+    module.requires_grad_(False).eval()
+    # diffusers warns of every cast, even of one that changes nothing.
+    return module if dtype == torch.float32 else module.to(dtype)
 
 
 def _differences(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> list[str]:

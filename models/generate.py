@@ -87,7 +87,7 @@ def _ticks(spec: ModelSpec, blocks: int, offset: int) -> Iterator[Pass]:
 
 
 def _levels(spec: ModelSpec, block: int, stage: int, offset: int) -> list[Version]:
-    """The versions a pass reads: each earlier block as clean as it is when blocks trail by `offset` passes."""
+    """The versions a pass reads: level min(k + (i - j)(offset - 1), cleanest) of each block j before block i."""
     cleanest = spec.passes - 1
     return [(j, min(stage + (block - j) * (offset - 1), cleanest)) for j in spec.context_blocks(block)]
 

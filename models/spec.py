@@ -19,7 +19,7 @@ class ModelSpec(BaseModel):
     Raises pydantic.ValidationError naming the field where the shapes contradict each other.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str = Field(min_length=1)
     source: str
@@ -60,6 +60,13 @@ class ModelSpec(BaseModel):
             raise ValueError("patch: a temporal patch other than 1 is not supported")
         if self.latent_height % self.patch[1] or self.latent_width % self.patch[2]:
             raise ValueError(f"patch: {self.patch[1:]} does not divide {self.latent_height}x{self.latent_width}")
+        if self.head_dim % 2:
+            raise ValueError("head_dim: must be even, as rotary embedding turns pairs")
+        if self.vae.latent_channels != self.latent_channels or self.vae.stride != self.vae_stride:
+            raise ValueError(
+                f"vae: makes {self.vae.latent_channels} channels at stride {self.vae.stride}, "
+                f"the model has {self.latent_channels} at {self.vae_stride}"
+            )
         if self.window % self.frames_per_block or self.sink % self.frames_per_block:
             raise ValueError(f"window, sink: must be whole blocks of {self.frames_per_block} frames")
         if self.window < self.sink + self.frames_per_block:
@@ -95,7 +102,7 @@ class ModelSpec(BaseModel):
         `cache_passes` per block defaults to the spec's clean pass (HiAR runs one per step).
         """
         cached = int(self.clean_pass) if cache_passes is None else cache_passes
-        return blocks * self.steps + (blocks - 1) * cached
+        return blocks * self.steps + max(0, blocks - 1) * cached
 
     # -- shapes ----------------------------------------------------------------------------------
 
@@ -133,10 +140,11 @@ class ModelSpec(BaseModel):
 
     def sink_shift(self, block: int) -> int:
         """Frames by which the sink's keys move so that they sit just before the window `block` slides over."""
-        sliding = [b for b in self.context_blocks(block) if b * self.frames_per_block >= self.sink]
-        if not (self.relative_sink and self.sink and sliding):
+        size = self.frames_per_block
+        if not self.relative_sink or block * size < self.sink:
             return 0
-        return sliding[0] * self.frames_per_block - self.sink
+        sliding = [b for b in self.context_blocks(block) if b * size >= self.sink]
+        return (sliding[0] if sliding else block) * size - self.sink
 
     # -- cost ------------------------------------------------------------------------------------
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 
 class Conv(NamedTuple):
@@ -41,6 +41,18 @@ class VaeSpec(BaseModel):
     residual_blocks: PositiveInt
     temporal_upsample: tuple[bool, ...]
     pixel_patch: PositiveInt = 1
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(self.temporal_upsample) != len(self.dim_mult) - 1:
+            raise ValueError("temporal_upsample: must have one entry less than dim_mult")
+        return self
+
+    @property
+    def stride(self) -> tuple[int, int, int]:
+        """Pixel frames, rows and columns per latent one."""
+        spatial: int = self.pixel_patch * 2 ** len(self.temporal_upsample)
+        return 2 ** sum(self.temporal_upsample), spatial, spatial
 
     def decode_flops(self, latent_frames: int, height: int, width: int, *, first: bool = False) -> int:
         """FLOPs to decode `latent_frames` of height x width latents; `first` if they begin the stream."""

@@ -50,8 +50,6 @@ def makespan_bound(graph: nx.DiGraph[Action], costs: Costs, ranks: int) -> Bound
         tails[action] = max((tails[s] + work[s] for s in graph.successors(action)), default=0)
     path = max(heads[a] + work[a] + tails[a] for a in order)
     area = _area(order, heads, work, tails, ranks)
-    decoding = [a for a in order if a.kind is Kind.DECODE]
-    area = max(area, _area(decoding, heads, work, tails, 1))
     return Bound(area, "device area") if area > path else Bound(path, "critical path")
 
 
@@ -59,7 +57,8 @@ def steady_period(problem: Problem, pattern: Pattern, costs: Costs, ranks: int) 
     """The least period of an endless stream on identical devices whose transfers cost nothing, in closed form.
 
     max(largest sum of `offset` consecutive passes; work of a block / ranks; the decoder, as decodes are chained).
-    Reached by running block b whole on rank b mod ranks. Beyond the ramp every pass has its full context.
+    Each term is necessary for any schedule; without decoding, running block b whole on rank b mod ranks reaches it.
+    Beyond the ramp every pass has its full context. Where the window holds no predecessor nothing chains the blocks.
     """
     spec = problem.model
     settled = spec.window // spec.frames_per_block
@@ -70,6 +69,8 @@ def steady_period(problem: Problem, pattern: Pattern, costs: Costs, ranks: int) 
     span = min(pattern.offset, len(passes))
     chain = max(sum(passes[i : i + span]) for i in range(len(passes) - span + 1))
     share = Fraction(sum(passes) + decode, ranks)
+    if settled - 1 not in spec.context_blocks(settled):
+        chain = 0
     value = max(Fraction(chain), share, Fraction(decode))
     if value == chain:
         return Period(value, "dependencies")

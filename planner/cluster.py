@@ -33,8 +33,8 @@ class Link(Value):
     """One direction between two devices: a message takes latency + bytes / bandwidth."""
 
     kind: str
-    latency_us: int = Field(ge=0)
-    bandwidth_gbps: PositiveFloat = Field(description="gigabytes per second, one direction")
+    latency_us: int = Field(ge=0, le=10**10)
+    bandwidth_gbps: float = Field(ge=1e-6, le=1e9, description="gigabytes per second, one direction")
     source: str = "given"
 
 
@@ -56,7 +56,7 @@ class Cluster(Value):
             raise InputError(f"cluster: count must be 1..{MAX_DEVICES}, not {count}")
         device = _look_up(kind, DEVICES, "device")
         if price_per_hour is not None:
-            device = Device.model_validate(device.model_dump() | {"price_per_hour": price_per_hour})
+            device = Device.from_data(device.model_dump() | {"price_per_hour": price_per_hour}, "cluster")
         if not isinstance(link, Link):
             link = _look_up(link or _USUAL_LINK[kind], LINKS, "link")
         return cls(devices=(device,) * count, link=link)
@@ -75,7 +75,7 @@ class Cluster(Value):
 def _look_up(name: str, table: dict[str, T], noun: str) -> T:
     if name not in table:
         close = get_close_matches(name, table, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
+        hint = f"; did you mean {close[0]!r}?" if close else "."
         raise InputError(f"unknown {noun} {name!r}{hint} Known: {', '.join(table)}")
     return table[name]
 

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
+from pydantic import Field, StrictInt
 
 from models.catalog import load_spec
+from models.errors import SpecError
 from planner.cluster import Cluster
 from planner.errors import InputError
 from planner.plan import Plan
 from planner.problem import Problem
-from planner.value import Document
+from planner.value import Document, Value
 
 MAX_BYTES = 512 * 2**20
 STREAM = "-"
@@ -41,7 +43,7 @@ def read_document(kind: type[D], path: str) -> D:
 def read_plan(path: str) -> Plan:
     """The plan in a JSON, YAML or text file. Raises InputError naming the file, the place and the fix."""
     text = _read(path)
-    return Plan.from_text(text, path) if text.startswith("#") else Plan.from_data(_parse(text, path), path)
+    return Plan.from_text(text, path) if text.startswith("# {") else Plan.from_data(_parse(text, path), path)
 
 
 def write_document(document: Document, path: str) -> None:
@@ -53,13 +55,17 @@ def write_document(document: Document, path: str) -> None:
 
 
 def write_bytes(content: bytes, path: str) -> None:
-    """Writes a file, or standard output. Raises InputError if the place cannot be written."""
+    """Writes a file, standard output, a pipe or a device. Raises InputError if the place cannot be written."""
     if path == STREAM:
         sys.stdout.buffer.write(content)
         sys.stdout.flush()
         return
     target = Path(path)
     try:
+        if target.exists() and not target.is_file() and not target.is_dir():
+            # A pipe or a device is written to, never replaced.
+            target.write_bytes(content)
+            return
         target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, partial = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
     except OSError as error:
@@ -102,26 +108,34 @@ def _parse(text: str, path: str) -> Any:
         raise InputError(f"{path}: nested too deeply") from None
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+    # ValueError: dates and numbers that YAML reads and Python cannot hold.
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark is not None else ""
         raise InputError(f"{path}: neither valid JSON nor YAML{where}") from None
+
+
+class _ShortCluster(Value):
+    """A cluster written short: equal devices from the catalog."""
+
+    device: str
+    count: StrictInt = 1
+    price_per_hour: float | None = Field(default=None, ge=0)
+    link: str | None = None
+
+    def cluster(self) -> Cluster:
+        return Cluster.of(self.device, self.count, price_per_hour=self.price_per_hour, link=self.link)
 
 
 def _expand_problem(data: dict[str, Any], path: str) -> dict[str, Any]:
     """The full form of a problem written short."""
     expanded = {"schema_name": "blockcascade.problem/1", **data}
     if isinstance(data.get("model"), str):
-        expanded["model"] = load_spec(data["model"])
+        try:
+            expanded["model"] = load_spec(data["model"])
+        except SpecError as error:
+            raise InputError(f"{path}: model: {error}") from None
     cluster = data.get("cluster")
     if isinstance(cluster, dict) and "device" in cluster:
-        unknown = sorted(set(cluster) - {"device", "count", "price_per_hour", "link"})
-        if unknown:
-            raise InputError(f"{path}: cluster.{unknown[0]}: unknown key, remove it")
-        count = cluster.get("count", 1)
-        if type(count) is not int:
-            raise InputError(f"{path}: cluster.count: must be a whole number (got {count!r})")
-        expanded["cluster"] = Cluster.of(
-            str(cluster["device"]), count, price_per_hour=cluster.get("price_per_hour"), link=cluster.get("link")
-        )
+        expanded["cluster"] = _ShortCluster.from_data(cluster, f"{path}: cluster").cluster()
     return expanded

@@ -34,7 +34,7 @@ class Pattern(Value):
         """The pattern a text form names for a model. Raises InputError with the forms there are."""
         if text == "sequential":
             return cls.sequential(spec)
-        match = re.fullmatch(r"cascade:(\d{1,4})", text)
+        match = re.fullmatch(r"cascade:(0|[1-9][0-9]{0,3})", text)
         if match is None:
             raise InputError(f"pattern: {text!r} is neither 'sequential' nor 'cascade:OFFSET'")
         offset = int(match[1])

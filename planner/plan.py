@@ -78,7 +78,7 @@ class Plan(Document):
         """The inverse of `to_text`. Raises InputError naming the line."""
         head, _, rest = text.partition("\n")
         count, _, body = rest.partition("\n")
-        match = re.fullmatch(r"# ([1-9]\d{0,3}) ranks", count)
+        match = re.fullmatch(r"# ([1-9][0-9]{0,3}) ranks", count)
         if not head.startswith("# {") or match is None:
             raise InputError(f"{origin}: does not begin with '# {{...}}' and '# N ranks'")
         ranks = rows_from_text(iter(enumerate(body.splitlines(), start=3)), int(match[1]))

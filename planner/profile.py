@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveInt
 
 from planner.value import Document, Value
+
+MAX_US = 10**10  # an action of nearly three hours
 
 
 class Timing(Value):
     """One repeated measurement: median and 95th percentile, microseconds."""
 
-    median_us: PositiveInt
-    p95_us: PositiveInt
+    median_us: int = Field(gt=0, le=MAX_US)
+    p95_us: int = Field(gt=0, le=MAX_US)
     samples: PositiveInt
 
 
@@ -34,5 +36,5 @@ class Profile(Document):
     clean: tuple[Timing, ...] = ()
     decode_first: Timing
     decode: Timing
-    link_latency_us: int = Field(ge=0)
-    link_bandwidth_gbps: PositiveFloat
+    link_latency_us: int = Field(ge=0, le=MAX_US)
+    link_bandwidth_gbps: float = Field(ge=1e-6, le=1e9)

@@ -11,10 +11,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from planner.action import Action, Kind, TimedAction
+from planner.errors import InputError
 
 # Okabe and Ito's colours, told apart by most colour-blind readers; blocks take turns.
 BLOCK_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")
 CLEAN_HATCH, DECODE_COLOR = "////", "#BBBBBB"
+# What each format would write of the time and the software: left out, so that the same rows give the same bytes.
+_UNDATED = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 LABELLED = 60  # blocks' names are legible up to this many actions in a lane
 
 
@@ -23,8 +26,11 @@ def plot_timelines(
 ) -> None:
     """Writes a png (or what the path's suffix says) with one panel per named timeline, all on one time scale.
 
-    `until_us` cuts the time scale, to show the beginning of a long clip.
+    `until_us` cuts the time scale, to show the beginning of a long clip. Raises InputError if there is nothing to
+    draw or the file cannot be written.
     """
+    if not any(timelines.values()):
+        raise InputError("timelines: there is nothing to draw")
     end_us = until_us or max((row.end_us for ranks in timelines.values() for rows in ranks for row in rows), default=1)
     heights = [len(ranks) for ranks in timelines.values()]
     figure = Figure(figsize=(12, 1.2 + 0.5 * sum(heights) + 0.5 * len(heights)), layout="constrained")
@@ -38,8 +44,11 @@ def plot_timelines(
         Patch(facecolor=DECODE_COLOR, label="decode"),
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    with mpl.rc_context({"svg.hashsalt": "blockcascade"}):
-        figure.savefig(path, dpi=150, metadata={"Software": None} if path.suffix == ".png" else None)
+    try:
+        with mpl.rc_context({"svg.hashsalt": "blockcascade"}):
+            figure.savefig(path, dpi=150, metadata=_UNDATED.get(path.suffix))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be written ({error})") from error
 
 
 def _panel(axes: Axes, name: str, ranks: Sequence[Sequence[TimedAction]], end_us: int) -> None:

@@ -10,11 +10,21 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from planner.errors import InputError
 
+SHORT = 60  # characters of a wrong value that an error repeats
+
 
 class Value(BaseModel):
-    """Frozen all the way down; unknown keys and wrong types are refused when it is built."""
+    """Frozen all the way down; unknown keys, and values that do not fit their field, are refused when it is built."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @classmethod
+    def from_data(cls, data: Any, origin: str) -> Self:
+        """The value in parsed JSON or YAML. Raises InputError naming `origin`, the field and the fix."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise InputError(f"{origin}: {describe(error)}") from error
 
 
 class Document(Value):
@@ -35,14 +45,6 @@ class Document(Value):
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
     @classmethod
-    def from_data(cls, data: Any, origin: str) -> Self:
-        """The document in parsed JSON or YAML. Raises InputError naming `origin`, the field and the fix."""
-        try:
-            return cls.model_validate(data)
-        except ValidationError as error:
-            raise InputError(f"{origin}: {describe(error)}") from error
-
-    @classmethod
     def from_json(cls, text: str, origin: str = "JSON") -> Self:
         """The inverse of `to_json`. Raises InputError naming `origin` and the place."""
         try:
@@ -61,7 +63,7 @@ def describe(error: ValidationError) -> str:
             "unknown key, remove it" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
         )
         given = item.get("input")
-        shown = f" (got {given!r})" if isinstance(given, str | int | float) else ""
+        shown = f" (got {given!r})" if isinstance(given, str | int | float) and len(repr(given)) <= SHORT else ""
         parts.append(f"{path}: {message}{shown}")
     if error.error_count() > 5:
         parts.append(f"and {error.error_count() - 5} more")

@@ -2,8 +2,8 @@
 
     python -m models.toy.score --prompts 200 --blocks 21 --offsets 5 4 3 2 1
 
-A frame counts as present if the shape's pixels are there in the right colour and best match the right shape; its
-centre error is the distance of the pixels' centroid from the true frame's, in pixels.
+A frame counts as present if the shape's pixels are there in the right colour and come closest to the right shape's
+drawing; its centre error is the distance of the pixels' centroid from the true frame's, in pixels.
 Shape suffixes: F pixel frames, H, W pixels.
 """
 
@@ -57,7 +57,7 @@ def score_clip(scene: Scene, video_FHWC: Tensor) -> FrameScores:
     error_F = (centroid_F2 - true_centroid_F2).norm(dim=1).nan_to_num(float("inf"))
     drawn_F = area_F > 0.4 * true_area_F
     right_F = (_color(video_FHWC) == list(COLORS).index(scene.color)) & (
-        _shape(video_FHWC, centroid_F2) == SHAPES.index(scene.shape)
+        _shape(video_FHWC, scene.color, centroid_F2) == SHAPES.index(scene.shape)
     )
     return FrameScores(drawn_F & right_F, error_F)
 
@@ -120,20 +120,20 @@ def _color(video_FHWC: Tensor) -> Tensor:
     return torch.cdist(mean_F3, torch.tensor(list(COLORS.values()), dtype=torch.float32)).argmin(1)
 
 
-def _shape(video_FHWC: Tensor, centroid_F2: Tensor) -> Tensor:
-    """Index of the shape whose drawing at the same centroid overlaps most (intersection over union)."""
-    mask_FHW = _foreground(video_FHWC)
-    overlaps = []
+def _shape(video_FHWC: Tensor, color: str, centroid_F2: Tensor) -> Tensor:
+    """Index of the shape whose drawing at the same centroid comes closest (least squares of the pixels' coverage)."""
+    back_C = torch.tensor(BACKGROUND, dtype=torch.float32)
+    paint_C = torch.tensor(COLORS[color], dtype=torch.float32) - back_C
+    coverage_FHW = (((video_FHWC.float() - back_C) @ paint_C) / paint_C.square().sum()).clamp(0, 1)
+    axis = torch.arange(SIDE, dtype=torch.float32) + 0.5
+    distances = []
     for shape in SHAPES:
-        middle = torch.full((1, 2), SIDE / 2)
-        drawn = shape_mask(shape, middle)
+        drawn = shape_mask(shape, torch.full((1, 2), SIDE / 2))
         weight = drawn / drawn.sum()
-        axis = torch.arange(SIDE, dtype=torch.float32) + 0.5
         offset = torch.stack([(weight * axis).sum(), (weight * axis[:, None]).sum()]) - SIDE / 2
-        template = shape_mask(shape, centroid_F2.nan_to_num(0) - offset)
-        both, either = torch.minimum(mask_FHW, template), torch.maximum(mask_FHW, template)
-        overlaps.append(both.sum((1, 2)) / either.sum((1, 2)).clamp(min=1))
-    return torch.stack(overlaps).argmax(0)
+        template_FHW = shape_mask(shape, centroid_F2.nan_to_num(0) - offset)
+        distances.append((coverage_FHW - template_FHW).square().sum((1, 2)))
+    return torch.stack(distances).argmin(0)
 
 
 @lru_cache

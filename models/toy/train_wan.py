@@ -29,7 +29,7 @@ SPEC = load_spec("toy")
 BLOCKS_PER_CLIP = 4  # the window: sink, two earlier blocks, the block itself
 STREAM_BLOCKS = 12  # covers a whole period of the motion (under 7 blocks) from any phase
 BATCH = 32
-STEPS = 7000
+STEPS = 2400
 # Inference reads context that the model itself made; a little unannounced noise makes it forgive its own errors.
 CONTEXT_NOISE = 0.15
 

@@ -129,7 +129,7 @@ def test_bad_input_is_one_line(words: list[str], expected: str) -> None:
     [
         ("{", "not valid JSON"),
         ('{"model": "toy"}', "cluster: Field required"),
-        ('{"model": "toy", "cluster": {"device": "h100", "colour": 1}}', "cluster.colour: unknown key"),
+        ('{"model": "toy", "cluster": {"device": "h100", "colour": 1}}', "cluster: colour: unknown key"),
         ('{"model": "toy", "cluster": {"device": "h100", "count": -1}}', "count must be 1..4096, not -1"),
         (
             '{"model": "toy", "cluster": {"device": "h100"}, "workload": {"blocks": 2, "speed": 9}}',

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from tests.models.variants import tiny
+from tests.tiny import tiny_model
 
 
 def test_moving_a_model_moves_its_parts_and_keeps_the_rest() -> None:
@@ -14,6 +15,14 @@ def test_moving_a_model_moves_its_parts_and_keeps_the_rest() -> None:
     assert moved.embed_prompt is here.embed_prompt
     assert moved.vae is here.vae
     assert moved.wan is here.wan
+
+
+def test_weights_go_to_the_device() -> None:
+    """To the device without numbers, as every machine has it."""
+    moved = tiny_model().to(torch.device("meta"))
+    assert moved.vae is not None
+    assert {p.device.type for part in (moved.wan, moved.vae) for p in part.parameters()} == {"meta"}
+    assert moved.wan.device.type == "meta"
 
 
 def test_a_model_may_have_no_autoencoder() -> None:

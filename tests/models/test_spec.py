@@ -216,7 +216,6 @@ def test_sink_shift_puts_the_sink_just_before_the_window(spec: ModelSpec, block:
         assert spec.sink_shift(block) == 0
 
 
-@pytest.mark.xfail(strict=True, reason="sink_shift leaves a sink alone where the window holds nothing else")
 def test_sink_moves_to_the_block_itself_where_nothing_lies_between() -> None:
     """Window: two blocks of sink and the block itself, frames 10 and 11; the sink's frames 0..3 move to 6..9."""
     assert variant(window=6, sink=4).sink_shift(5) == 6

@@ -102,13 +102,17 @@ def test_a_moved_sink_is_a_sink_computed_where_it_moves_to() -> None:
 
 
 def test_each_past_moves_by_its_own_shift() -> None:
-    """Moving both by as much as the block itself changes nothing; moving one of them does."""
+    """Two moved with the block, or only the one that lies elsewhere moved back, in either order: all the same."""
     model, (first, second, latents) = wan_for(TINY_SPEC), _latents(TINY_SPEC, 3)
-    a, b, own = _slots(TINY_SPEC, 3)
+    a, b, elsewhere, own = _slots(TINY_SPEC, 4)
     model(first, 0.0, 0, [], a, text())
+    model(first, 0.0, 6, [], elsewhere, text())
     model(second, 0.0, 2, [], b, text())
     wanted = model(latents, 750.0, 4, [Past(a), Past(b)], own, text())
     close(model(latents, 750.0, 14, [Past(a, 10), Past(b, 10)], own, text()), wanted)
+    for past in ([Past(elsewhere, -6), Past(b)], [Past(b), Past(elsewhere, -6)]):
+        close(model(latents, 750.0, 4, past, own, text()), wanted)
+    close(model(latents, 750.0, 9, [Past(elsewhere, -1), Past(b, 5)], own, text()), wanted)
     assert (model(latents, 750.0, 14, [Past(a), Past(b, 10)], own, text()) - wanted).abs().max() > 1e-3
 
 

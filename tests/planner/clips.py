@@ -65,18 +65,14 @@ def clip(
 def grid(ranks: int, *, blocks: int = 7, steps: int = 5, pass_us: int = 10, decode_us: int = 7) -> Problem:
     """The cascade grid of DESIGN's scheduling notes: equal passes, equal decodes, transfers of 1 us."""
     spec, decode = model(steps, window=blocks), (decode_us, decode_us)
-    return clip(
-        spec, blocks, ranks, denoise_us=(pass_us,), decode_us=decode, latency_us=0, bandwidth_gbps=1e6
-    )
+    return clip(spec, blocks, ranks, denoise_us=(pass_us,), decode_us=decode, latency_us=0, bandwidth_gbps=1e6)
 
 
 def cascade(offset: int) -> Pattern:
     return Pattern(name="cascade", offset=offset)
 
 
-def scheduled(
-    problem: Problem, pattern: Pattern, placement: str = "free", rule: Rule = "earliest start"
-) -> Schedule:
+def scheduled(problem: Problem, pattern: Pattern, placement: str = "free", rule: Rule = "earliest start") -> Schedule:
     timing = costs(problem)
     graph = build_graph(problem, pattern, timing)
     return list_schedule(graph, timing, Placement.parse(placement), problem.cluster.size, rule)

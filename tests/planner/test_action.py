@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,12 +56,8 @@ def test_different_actions_have_different_texts(one: Action, other: Action) -> N
 @given(actions.map(str), st.integers(0, 40), st.text(max_size=2), st.integers(0, 2))
 def test_a_text_that_is_read_is_the_only_spelling(text: str, at: int, inserted: str, dropped: int) -> None:
     spoilt = text[:at] + inserted + text[at + dropped :]
-    try:
-        action = Action.parse(spoilt)
-    except InputError as error:
-        assert repr(spoilt) in str(error)
-    else:
-        assert str(action) == spoilt
+    with suppress(InputError):
+        assert str(Action.parse(spoilt)) == spoilt
 
 
 @pytest.mark.parametrize(
@@ -107,8 +105,9 @@ def test_a_text_that_is_read_is_the_only_spelling(text: str, at: int, inserted: 
     ],
 )
 def test_other_spellings_are_refused(text: str) -> None:
-    with pytest.raises(InputError, match="not like 'denoise b3.s2', 'commit b3' or 'send kv b3.s2 to r1'"):
+    with pytest.raises(InputError, match="not like 'denoise b3") as refused:
         Action.parse(text)
+    assert repr(text) in str(refused.value)
 
 
 def test_compute_actions() -> None:

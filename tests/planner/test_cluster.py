@@ -61,7 +61,7 @@ def test_a_count_out_of_range_is_refused(count: int) -> None:
 def test_unknown_names_are_refused_with_the_known_ones() -> None:
     with pytest.raises(InputError, match=r"^unknown device 'h10'; did you mean 'h100'\? Known: h100, .*cpu-core$"):
         Cluster.of("h10")
-    with pytest.raises(InputError, match=r"^unknown device 'abacus' Known: h100, ") as refused:
+    with pytest.raises(InputError, match=r"^unknown device 'abacus'\. Known: h100, ") as refused:
         Cluster.of("abacus")
     assert "did you mean" not in str(refused.value)
     with pytest.raises(InputError, match=r"^unknown link 'pcie6'; did you mean 'pcie[45]'\? Known: nvlink4, "):
@@ -78,7 +78,6 @@ def test_first() -> None:
             mixed.first(count)
 
 
-@pytest.mark.xfail(raises=Exception, strict=True, reason="pydantic's ValidationError, not InputError")
 def test_a_wrong_price_is_named() -> None:
     with pytest.raises(InputError, match="price_per_hour"):
         Cluster.of("h100", price_per_hour=-1)

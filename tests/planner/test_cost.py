@@ -95,7 +95,7 @@ def test_transfers_by_hand() -> None:
     assert (timing.transfer_us(KV), timing.transfer_us(LATENTS)) == (KV_US, LATENTS_US) == (149, 6)
     # 147456 bytes at 1 byte per nanosecond are 147.456 us, rounded up.
     assert costs(clip(model(2), 3, 2, latency_us=0, bandwidth_gbps=1)).transfer_us(KV) == 148
-    assert costs(clip(model(2), 3, 2, latency_us=0, bandwidth_gbps=1e12)).transfer_us(KV) == 1
+    assert costs(clip(model(2), 3, 2, latency_us=0, bandwidth_gbps=1e9)).transfer_us(KV) == 1
 
 
 def test_a_profiles_link_replaces_the_clusters() -> None:

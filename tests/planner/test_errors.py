@@ -8,7 +8,9 @@ from models.errors import BlockcascadeError
 from planner.errors import CheckError, InfeasibleError, InputError, MismatchError, PlannerError
 
 
-@pytest.mark.parametrize(("count", "shown", "last"), [(1, 1, "rule 0"), (20, 20, "rule 19"), (21, 20, "... and 1 more")])
+@pytest.mark.parametrize(
+    ("count", "shown", "last"), [(1, 1, "rule 0"), (20, 20, "rule 19"), (21, 20, "... and 1 more")]
+)
 def test_broken_rules_are_listed_up_to_twenty(count: int, shown: int, last: str) -> None:
     error = CheckError([f"rule {i}" for i in range(count)])
     lines = str(error).split("\n  ")

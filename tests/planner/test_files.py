@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 from models.catalog import load_spec
-from models.errors import SpecError
 from planner import files
 from planner.cluster import LINKS, Cluster
 from planner.errors import InputError
@@ -120,11 +119,11 @@ def test_short_and_full_forms_mix(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
-        ("count: 5", "count: 5.0", "cluster.count: must be a whole number (got 5.0)"),
-        ("count: 5", "count: true", "cluster.count: must be a whole number (got True)"),
-        ("count: 5", "count: many", "cluster.count: must be a whole number (got 'many')"),
+        ("count: 5", "count: 5.0", "cluster: count: Input should be a valid integer (got 5.0)"),
+        ("count: 5", "count: true", "cluster: count: Input should be a valid integer (got True)"),
+        ("count: 5", "count: many", "cluster: count: Input should be a valid integer (got 'many')"),
         ("count: 5", "count: 0", "count must be 1..4096, not 0"),
-        ("count: 5", "number: 5", "cluster.number: unknown key, remove it"),
+        ("count: 5", "number: 5", "cluster: number: unknown key, remove it"),
         ("h100", "h1000", "unknown device 'h1000'; did you mean 'h100'?"),
         ("count: 5", "link: string", "unknown link 'string'"),
         ("cluster: {device: h100, count: 5}", "cluster: 5", "cluster: Input should be"),
@@ -148,11 +147,10 @@ def test_a_wrong_short_problem_is_named(tmp_path: Path, before: str, after: str,
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="unknown model 'tyo'; did you mean 'toy'"):
+    with pytest.raises(InputError, match="model: unknown model 'tyo'; did you mean 'toy'"):
         problem_in(tmp_path, SHORT.replace("toy", "tyo"))
 
 
-@pytest.mark.xfail(raises=Exception, strict=True, reason="TypeError, ValueError or pydantic's error instead of InputError")
 @pytest.mark.parametrize(
     "text",
     [
@@ -239,12 +237,18 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(files, "MAX_BYTES", size - 1)
     with pytest.raises(InputError, match="larger than"):
         read_plan(str(path))
+    monkeypatch.setattr(files, "MAX_BYTES", 3 * 2**20)
+    path.write_bytes(b" " * (3 * 2**20 + 1))
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(path.read_bytes())))
-    with pytest.raises(InputError, match="-: larger than"):
+    with pytest.raises(InputError, match="-: larger than 3 MiB"):
         read_plan("-")
 
 
 # -- whole or not at all -------------------------------------------------------------------------
+
+
+def names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
 
 
 @contextmanager
@@ -264,7 +268,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     with no_file_larger_than(4096), pytest.raises(InputError, match=r"plan\.json: cannot be written .*name another"):
         write_bytes(b"n" * 100_000, str(path))
     assert path.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["plan.json"]
+    assert names(tmp_path) == ["plan.json"]
     write_bytes(b"new", str(path))
     assert path.read_bytes() == b"new"
 
@@ -274,7 +278,7 @@ def test_a_write_makes_folders_and_a_readable_file(tmp_path: Path) -> None:
     write_bytes(b"x", str(path))
     assert path.read_bytes() == b"x"
     assert path.stat().st_mode & 0o777 == 0o644
-    assert os.listdir(path.parent) == ["plan.json"]
+    assert names(path.parent) == ["plan.json"]
 
 
 def test_a_folder_is_not_overwritten(tmp_path: Path) -> None:
@@ -282,8 +286,8 @@ def test_a_folder_is_not_overwritten(tmp_path: Path) -> None:
     folder.mkdir()
     with pytest.raises(InputError, match=r"plan\.json: cannot be written"):
         write_bytes(b"x", str(folder))
-    assert os.listdir(tmp_path) == ["plan.json"]
-    assert os.listdir(folder) == []
+    assert names(tmp_path) == ["plan.json"]
+    assert names(folder) == []
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -301,7 +305,6 @@ def test_a_read_only_folder_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
 
-@pytest.mark.xfail(raises=AssertionError, reason="os.replace() puts a plain file where a pipe or a device was")
 def test_a_pipe_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

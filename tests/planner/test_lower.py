@@ -98,7 +98,9 @@ def test_every_program_keeps_house(data: st.DataObject, problem: Problem, rule: 
     graph = build_graph(problem, pattern, costs(problem))
     schedule = list_schedule(graph, costs(problem), where, ranks, rule)
     programs = lower(schedule, graph)
-    assert [[a for a in p if a.is_compute] for p in programs] == [[row.action for row in rows] for rows in schedule.ranks]
+    assert [[a for a in p if a.is_compute] for p in programs] == [
+        [row.action for row in rows] for rows in schedule.ranks
+    ]
 
     sends, receives = (
         Counter((a.payload, *ends(rank, a)) for rank, p in enumerate(programs) for a in p if a.kind is kind)

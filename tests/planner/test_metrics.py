@@ -29,6 +29,10 @@ def test_the_period_is_the_mean_after_the_first_block() -> None:
     assert found.fps == pytest.approx((9 + 12 + 12) / 1.1)
 
 
+def test_two_blocks() -> None:
+    assert metrics(SELF_FORCING, [500_000, 750_000], 750_000).period_us == 250_000.0
+
+
 def test_one_block() -> None:
     found = metrics(SELF_FORCING, [500_000], 600_000)
     assert (found.first_frame_us, found.period_us) == (500_000, 500_000.0)

@@ -18,15 +18,17 @@ from tests.planner.clips import cascade, clip, model
 from tests.strategies import planned
 
 PROBLEM = clip(model(1, clean=True), 2, 2)
-EVIDENCE = Evidence(
-    status="FEASIBLE", value_us=160, bound_us=100, bound="critical path", solver="by hand", version="1"
-)
+EVIDENCE = Evidence(status="FEASIBLE", value_us=160, bound_us=100, bound="critical path", solver="by hand", version="1")
 GIVEN = Plan(
     problem_digest="0" * 64,
     pattern=Pattern(name="cascade", offset=1),
     placement="free",
     last_step=0,
-    ranks=((TimedAction(Action.parse("denoise b0.s0"), 0, 100),), (), (TimedAction(Action.parse("decode b0"), 100, 160),)),
+    ranks=(
+        (TimedAction(Action.parse("denoise b0.s0"), 0, 100),),
+        (),
+        (TimedAction(Action.parse("decode b0"), 100, 160),),
+    ),
     evidence=EVIDENCE,
     warnings=("a\nb", "# c"),
 )

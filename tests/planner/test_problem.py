@@ -13,6 +13,7 @@ from planner.cluster import Cluster
 from planner.errors import InputError
 from planner.problem import Problem
 from planner.workload import Workload
+from tests.planner.clips import clip, model
 from tests.strategies import problems
 
 TOY = Problem(model=load_spec("toy"), cluster=Cluster.of("h100", 2), workload=Workload(blocks=7))
@@ -91,7 +92,23 @@ def test_wrong_fields_are_named(path: str, value: Any, field: str) -> None:
         Problem.from_data(spoilt(path, value), "here")
 
 
-@pytest.mark.xfail(raises=pytest.fail.Exception, reason="ModelSpec lets infinity through; then digest raises ValueError")
+def test_a_profile_of_another_model_is_refused() -> None:
+    problem = clip(model(2), 2)
+    data = json.loads(problem.to_json())
+    data["profile"]["model"] = "other"
+    with pytest.raises(InputError, match="profile: measured for 'other', the model is 'by-hand'"):
+        Problem.from_data(data, "here")
+
+
+def test_a_profile_without_a_clean_pass_is_refused_if_the_model_has_one() -> None:
+    data = json.loads(clip(model(2, clean=True), 2).to_json())
+    data["profile"]["clean"] = []
+    with pytest.raises(InputError, match="profile: has no clean pass, the model has one"):
+        Problem.from_data(data, "here")
+    data["model"]["clean_pass"] = False
+    assert Problem.from_data(data, "here").profile is not None
+
+
 def test_an_infinite_shift_is_refused() -> None:
     with pytest.raises(InputError, match=r"^here: model\.shift: "):
         Problem.from_data(spoilt("model.shift", float("inf")), "here")

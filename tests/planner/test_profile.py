@@ -10,7 +10,6 @@ from hypothesis import given
 
 from models.catalog import load_spec
 from planner.errors import InputError
-from planner.problem import Problem
 from planner.profile import Profile
 from tests.planner.clips import clip, model, us
 from tests.strategies import profiles
@@ -66,20 +65,3 @@ def test_wrong_fields_are_named(changes: dict[str, Any], field: str) -> None:
     assert GIVEN is not None
     with pytest.raises(InputError, match=rf"^here: {field}: "):
         Profile.from_data(json.loads(GIVEN.to_json()) | changes, "here")
-
-
-def test_a_profile_of_another_model_is_refused() -> None:
-    problem = clip(model(2), 2)
-    data = json.loads(problem.to_json())
-    data["profile"]["model"] = "other"
-    with pytest.raises(InputError, match="profile: measured for 'other', the model is 'by-hand'"):
-        Problem.from_data(data, "here")
-
-
-def test_a_profile_without_a_clean_pass_is_refused_if_the_model_has_one() -> None:
-    data = json.loads(clip(model(2, clean=True), 2).to_json())
-    data["profile"]["clean"] = []
-    with pytest.raises(InputError, match="profile: has no clean pass, the model has one"):
-        Problem.from_data(data, "here")
-    data["model"]["clean_pass"] = False
-    assert Problem.from_data(data, "here").profile is not None

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.toy.grammar import COLORS, SHAPES, SIDE, Scene, parse, scenes
+from models.toy.grammar import COLORS, RADIUS, SHAPES, SIDE, Scene, parse, scenes
 from models.toy.render import BACKGROUND, render
 from models.toy.score import NEAR, FrameScores, _held_out, _row, decode_all, score_clip
 from tests.models.variants import tiny
@@ -25,6 +25,17 @@ any_scene = st.sampled_from(tuple(scenes()))
 def _video(scene: Scene, frames: int = FRAMES) -> Tensor:
     """The true clip as a decoder would hand it out."""
     return ((render(scene, frames).permute(1, 2, 3, 0) + 1) * 127.5).round().to(torch.uint8)
+
+
+def _scaled_triangle(scene: Scene, scale: float) -> Tensor:
+    """The scene's clip with a triangle of `scale` its extent about the same centre."""
+    axis, video = torch.arange(SIDE) + 0.5, _plain(BACKGROUND).clone()
+    for frame in range(FRAMES):
+        x, y = scene.center(frame)
+        across, down = ((axis[None, :] - x) / scale).abs(), (axis[:, None] - y) / scale
+        inside = (down <= RADIUS) & (2 * across - down <= RADIUS)
+        video[frame][inside] = torch.tensor(COLORS[scene.color], dtype=torch.uint8)
+    return video
 
 
 def _plain(color: tuple[int, int, int]) -> Tensor:
@@ -81,24 +92,25 @@ def test_nothing_drawn_is_nothing_present_and_infinitely_far(color: tuple[int, i
 
 
 def test_a_flood_of_the_right_color_is_not_a_shape() -> None:
-    """All of the frame overlaps best with the largest shape, which is the square."""
+    """A frame full of paint comes closest to the largest shape, which is the square."""
     present, error = score_clip(SCENE, _plain(COLORS["red"]))
     assert not present.any()
     assert error.isfinite().all()
 
 
 def test_too_little_of_the_shape_is_not_present() -> None:
-    """A third of the true area, at the right place, in the right colour and shape."""
-    video = _video(SCENE)
-    for frame in range(FRAMES):
-        x, y = SCENE.center(frame)
-        rows, columns = torch.meshgrid(torch.arange(SIDE) + 0.5, torch.arange(SIDE) + 0.5, indexing="ij")
-        video[frame][torch.hypot(columns - x, rows - y) > 12 * (1 / 3) ** 0.5] = torch.tensor(
-            BACKGROUND, dtype=torch.uint8
-        )
-    present, error = score_clip(SCENE, video)
-    assert not present.any()
-    assert error.max() < 0.2
+    """Right in colour, shape and place, triangles count from four tenths of the true area."""
+    scene = SCENE.model_copy(update={"shape": "triangle"})
+    for scale, counts in ((0.6, False), (0.7, True)):
+        present, error = score_clip(scene, _scaled_triangle(scene, scale))
+        assert present.tolist() == [counts] * FRAMES
+        assert error.max() < 3
+
+
+def test_a_triangle_drawn_a_little_too_large_is_a_triangle() -> None:
+    """Its centroid lies below its centre: a drawing about the centroid would sit too low and lose to the circle."""
+    scene = SCENE.model_copy(update={"shape": "triangle"})
+    assert score_clip(scene, _scaled_triangle(scene, 1.15)).present_F.all()
 
 
 def test_noise_and_dimmed_paint_still_count() -> None:

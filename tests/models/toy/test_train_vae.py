@@ -14,7 +14,7 @@ from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d
 from torch import Tensor
 
 from models.toy.grammar import SIDE, parse, scenes
-from models.toy.render import render
+from models.toy.render import BACKGROUND, render
 from models.toy.train_vae import CONFIG, STAGES, Stage, Stream, _clips, encode, forget_past_taps, train_vae
 
 SHORT = (Stage("a", frames=5, batch=1, steps=2, peak_rate=1e-3), Stage("b", frames=9, batch=1, steps=1, peak_rate=1e-3))
@@ -99,16 +99,35 @@ def test_another_seed_trains_others(tmp_path: Path) -> None:
     assert not torch.equal(other.decoder.conv_in.weight, _trained().decoder.conv_in.weight)
 
 
-def test_a_loss_is_lower_the_nearer_the_picture() -> None:
-    """A decoder of zeros is grey; asked for grey it errs less than asked for a scene."""
+def test_a_stage_for_the_decoder_alone_leaves_the_latents_as_they_were(tmp_path: Path) -> None:
+    """The second call goes on from the first one's end."""
+    before = train_vae(tmp_path, 0, SHORT[:1])
+    sharpen = Stage("sharp", frames=5, batch=1, steps=2, peak_rate=1e-3, margin=2, decoder_only=True)
+    after = train_vae(tmp_path, 0, (*SHORT[:1], sharpen))
+    assert torch.equal(encode(after, _video(5)), encode(before, _video(5)))
+    assert not torch.equal(after.decoder.conv_in.weight, before.decoder.conv_in.weight)
+
+
+def _loss_of_grey(video_BCFHW: Tensor, margin: int) -> float:
+    """A decoder of zeros draws grey, which is 0."""
     vae = _fresh()
     for weight in vae.decoder.conv_out.parameters():
         weight.zero_()
-    losses = [
-        Stream(vae, torch.Generator().manual_seed(0)).loss(video, first=True).item()
-        for video in (torch.zeros(1, 3, 1, SIDE, SIDE), _video(1))
-    ]
-    assert losses[0] < 0.1 < losses[1]
+    return float(Stream(vae, torch.Generator().manual_seed(0)).loss(video_BCFHW, first=True, margin=margin))
+
+
+def test_a_loss_is_lower_the_nearer_the_picture() -> None:
+    assert _loss_of_grey(torch.zeros(1, 3, 1, SIDE, SIDE), 0) < 0.1 < _loss_of_grey(_video(1), 0)
+
+
+@pytest.mark.parametrize("margin", [1, 4])
+def test_pixels_about_the_shape_weigh_seven_as_its_own(margin: int) -> None:
+    """The square is 24 pixels wide; what a margin adds to the loss is six times the background's error in its frame."""
+    video = render(parse("a blue square at the middle center moving up"), 1)[None]
+    background = (1 - torch.tensor(BACKGROUND) / 127.5).mean().item()
+    framed = ((24 + 2 * margin) ** 2 - 24**2) / SIDE**2
+    added = _loss_of_grey(video, margin) - _loss_of_grey(video, 0)
+    assert added == pytest.approx(6 * framed * background, rel=1e-3)
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import combinations
 from pathlib import Path
 
 import pytest
@@ -137,6 +138,29 @@ def test_a_model_that_says_zero_errs_by_the_flows_own_size(monkeypatch: pytest.M
     text = torch.stack([embed_scene(scene) for scene in SEEN])
     loss = _loss(model, _latents(), text, random.Random(0))
     assert loss.item() == pytest.approx(2, rel=0.1)
+
+
+def test_only_what_a_block_can_know_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Block b's latents are all 100 x 2^b, so a flow of zero errs there by 4^b (times 100 squared).
+
+    From a stream's beginning any noisy block counts; from the middle, the two with a block besides the sink before.
+    """
+    monkeypatch.setattr(training, "BATCH", 1)
+    model = _transformer().requires_grad_(False)
+    for weight in model.proj_out.parameters():
+        weight.zero_()
+    size = 100 * 2.0 ** torch.arange(STREAM_BLOCKS).repeat_interleave(SPEC.frames_per_block)
+    latents = size.view(1, 1, -1, 1, 1).expand(1, SPEC.latent_channels, -1, SPEC.latent_height, SPEC.latent_width)
+    clips = [(0, 1, 2, 3), *((first + 1, first + 2) for first in range(2, STREAM_BLOCKS - 2))]
+    noisy = sorted({some for clip in clips for n in range(len(clip) + 1) for some in combinations(clip, n)})
+    allowed = torch.tensor([sum(4.0**b for b in some) / max(1, len(some)) for some in noisy])
+    seen = set()
+    for seed in range(40):
+        loss = _loss(model, latents, embed_scene(SEEN[0])[None], random.Random(seed)).item() / 100**2
+        difference = (allowed - loss).abs() / allowed.clamp(min=0.1)
+        assert difference.min() < 0.03
+        seen.add(noisy[int(difference.argmin())])
+    assert {len(some) for some in seen} == {0, 1, 2, 3, 4}
 
 
 def test_training_is_a_function_of_its_seed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

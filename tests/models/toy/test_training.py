@@ -94,6 +94,20 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["linear.ckpt"]
 
 
+def test_a_finished_run_leaves_a_checkpoint_however_short_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 1e9)
+    whole = _run(tmp_path)
+    assert _equal(_run(tmp_path, until=0), whole)
+
+
+def test_checkpoints_are_not_written_more_often_than_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY_S", 1e9)
+    _run(tmp_path, until=5)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_it_learns(tmp_path: Path) -> None:
     before = _loss(_module(), 1000).item()
     after = _loss(_run(tmp_path, steps=90, average=0.5), 1000).item()

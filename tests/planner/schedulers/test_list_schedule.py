@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.catalog import load_spec
 from planner.action import Action, Kind, Payload
+from planner.cluster import DEVICES, LINKS, Cluster
 from planner.cost import costs
 from planner.errors import InputError
 from planner.graph import build_graph
@@ -14,6 +19,7 @@ from planner.patterns import Pattern
 from planner.placement import Placement, all_placements
 from planner.problem import Problem
 from planner.schedulers.list_schedule import RULES, Rule, Schedule, Transfer, bottom_levels, list_schedule
+from planner.workload import Workload
 from tests.planner.clips import cascade, clip, model, scheduled
 from tests.strategies import patterns, problems
 
@@ -23,7 +29,7 @@ def rows(schedule: Schedule) -> list[list[tuple[str, int, int]]]:
 
 
 def transfers(schedule: Schedule) -> list[tuple[str, int, int, int, int]]:
-    return [(str(payload), *rest) for payload, *rest in schedule.transfers]
+    return [(str(way.payload), way.source, way.target, way.start_us, way.end_us) for way in schedule.transfers]
 
 
 def test_bottom_levels_by_hand() -> None:
@@ -37,6 +43,16 @@ def test_bottom_levels_by_hand() -> None:
         "commit b0": 80 + 210,
         "denoise b0.s0": 100 + 290,
     }
+
+
+def test_bottom_levels_count_on_the_fastest_rank() -> None:
+    def levels(*kinds: str) -> dict[Action, int]:
+        cluster = Cluster(devices=tuple(DEVICES[kind] for kind in kinds), link=LINKS["pcie4"])
+        problem = Problem(model=load_spec("toy"), cluster=cluster, workload=Workload(blocks=2))
+        timing = costs(problem)
+        return bottom_levels(build_graph(problem, cascade(1), timing), timing, len(kinds))
+
+    assert levels("cpu-core", "h200") == levels("h200", "h200") != levels("cpu-core", "cpu-core")
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -127,7 +143,7 @@ def test_every_schedule_is_sound(data: st.DataObject, problem: Problem, rule: Ru
     decoding = {rank for action, (rank, _) in placed.items() if action.kind is Kind.DECODE}
     assert len(decoding) == problem.workload.decode
     for rank, program in enumerate(schedule.ranks):
-        for before, after in zip(program, program[1:], strict=False):
+        for before, after in pairwise(program):
             assert before.end_us <= after.start_us
         for action, start, end in program:
             assert end - start == timing.compute_us(action, rank)
@@ -155,9 +171,8 @@ def denoise(payload: Payload) -> Action:
     return Action(Kind.DENOISE, payload.block, payload.step)
 
 
-def check_transfers(schedule: Schedule, duration: object, placed: dict[Action, int]) -> None:
-    """Between different ranks, once for each payload and target, one at a time on each link, as long as the costs say."""
-    assert callable(duration)
+def check_transfers(schedule: Schedule, duration: Callable[[Payload], int], placed: dict[Action, int]) -> None:
+    """Between different ranks, once for each payload and target, one at a time on each link, as long as it takes."""
     ways = [(transfer.payload, transfer.target) for transfer in schedule.transfers]
     assert len(set(ways)) == len(ways)
     links: dict[tuple[int, int], list[Transfer]] = {}
@@ -167,7 +182,7 @@ def check_transfers(schedule: Schedule, duration: object, placed: dict[Action, i
         links.setdefault((transfer.source, transfer.target), []).append(transfer)
     assert set(placed.values()) >= {source for source, _ in links}
     for served in links.values():
-        for before, after in zip(served, served[1:], strict=False):
+        for before, after in pairwise(served):
             assert before.end_us <= after.start_us
 
 
