@@ -141,7 +141,7 @@ class ModelSpec(BaseModel):
     def sink_shift(self, block: int) -> int:
         """Frames by which the sink's keys move so that they sit just before the window `block` slides over."""
         size = self.frames_per_block
-        if not self.relative_sink or block * size < self.sink:
+        if not (self.relative_sink and self.sink) or block * size < self.sink:
             return 0
         sliding = [b for b in self.context_blocks(block) if b * size >= self.sink]
         return (sliding[0] if sliding else block) * size - self.sink
