@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
@@ -30,6 +31,7 @@ def on_local_ranks(size: int, function: Callable[[World], T]) -> list[T]:
     with tempfile.TemporaryDirectory(prefix="blockcascade-") as folder:
         pipes: list[Connection] = []
         processes: list[ForkProcess] = []
+        grace_s = 0.0
         try:
             for rank in range(size):
                 ours, theirs = context.Pipe(duplex=False)
@@ -40,9 +42,11 @@ def on_local_ranks(size: int, function: Callable[[World], T]) -> list[T]:
                 theirs.close()
                 pipes.append(ours)
                 processes.append(process)
-            return _collect(pipes, processes)
+            results = _collect(pipes, processes)
+            grace_s = GRACE_S
+            return results
         finally:
-            _stop(processes)
+            _stop(processes, grace_s)
 
 
 def _rank_main(function: Callable[[World], Any], world: World, pipe: Connection) -> None:
@@ -50,9 +54,9 @@ def _rank_main(function: Callable[[World], Any], world: World, pipe: Connection)
     try:
         pipe.send((True, function(world)))
     except BlockcascadeError as error:
-        pipe.send((False, str(error)))
+        pipe.send((False, (time.monotonic_ns(), str(error))))
     except BaseException:
-        pipe.send((False, f"rank {world.rank}: {traceback.format_exc()}"))
+        pipe.send((False, (time.monotonic_ns(), f"rank {world.rank}: {traceback.format_exc()}")))
     finally:
         pipe.close()
 
@@ -61,6 +65,7 @@ def _collect(pipes: list[Connection], processes: list[ForkProcess]) -> list[Any]
     results: dict[int, Any] = {}
     open_pipes = {pipe: rank for rank, pipe in enumerate(pipes)}
     while open_pipes:
+        failures = []
         for ready in wait(list(open_pipes)):
             assert isinstance(ready, Connection)
             rank = open_pipes.pop(ready)
@@ -68,22 +73,22 @@ def _collect(pipes: list[Connection], processes: list[ForkProcess]) -> list[Any]
                 fine, result = ready.recv()
             except EOFError:
                 processes[rank].join(GRACE_S)
-                raise RankError(f"rank {rank} died (exit code {processes[rank].exitcode})") from None
-            if not fine:
-                raise RankError(result)
-            results[rank] = result
+                fine, result = False, (0, f"rank {rank} died (exit code {processes[rank].exitcode})")
+            if fine:
+                results[rank] = result
+            else:
+                failures.append(result)
+        if failures:
+            # The first to fail is the cause; the others lost it as a peer.
+            raise RankError(min(failures)[1])
     return [results[rank] for rank in range(len(pipes))]
 
 
-def _stop(processes: list[ForkProcess]) -> None:
-    """Lets ranks that are done end by themselves, and ends the others."""
+def _stop(processes: list[ForkProcess], grace_s: float) -> None:
+    """Lets ranks end by themselves for so long, then ends them."""
     for process in processes:
-        process.join(GRACE_S if process.exitcode is None and not _any_failed(processes) else 0)
+        process.join(grace_s)
     for process in processes:
         if process.is_alive():
             process.kill()
         process.join()
-
-
-def _any_failed(processes: list[ForkProcess]) -> bool:
-    return any(process.exitcode not in (None, 0) for process in processes)

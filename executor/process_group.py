@@ -71,7 +71,6 @@ def joined(world: World, device: torch.device) -> Iterator[None]:
         world_size=world.size,
         timeout=PATIENCE,
     )
-    try:
-        yield
-    finally:
-        dist.destroy_process_group()
+    yield
+    # Not after a failure: leaving would fail the other ranks before this one could say why it stopped.
+    dist.destroy_process_group()

@@ -17,7 +17,7 @@ from planner.patterns import Pattern, all_patterns
 from planner.placement import Placement, all_placements
 from planner.plan import Evidence, Plan
 from planner.problem import Problem
-from planner.rows import makespan_us
+from planner.rows import Rows, finished_us, makespan_us
 from planner.schedulers.list_schedule import RULES, list_schedule
 from planner.timing import retime
 
@@ -33,10 +33,11 @@ def plan(
 ) -> Plan:
     """The plan of least makespan found for the problem on all its devices, checked, with a proven lower bound.
 
-    Without a `pattern`, those the checkpoint tolerates are tried; of equally fast ones the one that reads the
-    cleanest context wins. A pattern asked for by name is planned whatever the checkpoint tolerates, and then the plan
-    carries a warning. The bound is that of the plan's own pattern. Raises InfeasibleError if nothing fits in memory,
-    InputError if the placement needs more ranks than there are.
+    Of equally fast schedules the one whose blocks are finished earlier wins. Without a `pattern`, those the checkpoint
+    tolerates are tried; of equally fast ones the one that reads the cleanest context wins. A pattern asked for by name
+    is planned whatever the checkpoint tolerates, and then the plan carries a warning. The bound is that of the plan's
+    own pattern. Raises InfeasibleError if nothing fits in memory, InputError if the placement needs more ranks than
+    there are.
     """
     spec = problem.model
     tolerated = [p for p in all_patterns(spec) if p.name in spec.tolerates]
@@ -69,7 +70,7 @@ def _plan_pattern(problem: Problem, pattern: Pattern, placement: Placement | Non
     for where, rule in product(placements, RULES):
         rows = retime(lower(list_schedule(graph, timing, where, ranks, rule), graph), graph, timing)
         value = makespan_us(rows)
-        if best is not None and value >= best.makespan_us:
+        if best is not None and _merit(rows, problem) >= _merit(best.ranks, problem):
             continue
         refused = _over_memory(problem, [[row.action for row in program] for program in rows], timing)
         if refused:
@@ -91,9 +92,12 @@ def _plan_pattern(problem: Problem, pattern: Pattern, placement: Placement | Non
             ),
             warnings=_warnings(problem, pattern),
         )
-        if best.evidence.status == "OPTIMAL":
-            break
     return best
+
+
+def _merit(rows: Rows, problem: Problem) -> tuple[int, int]:
+    """What plans of one pattern are compared by: makespan, then how early the blocks are finished."""
+    return makespan_us(rows), sum(finished_us(rows, problem.model.steps - 1))
 
 
 def _over_memory(problem: Problem, programs: Sequence[Sequence[Action]], timing: Costs) -> str | None:

@@ -13,8 +13,8 @@ from planner.action import Action, Kind, Payload, TimedAction
 from planner.cost import Costs
 from planner.placement import Placement
 
-Rule = Literal["earliest start", "longest tail"]
-RULES: tuple[Rule, ...] = ("earliest start", "longest tail")
+Rule = Literal["oldest block", "earliest start", "longest tail"]
+RULES: tuple[Rule, ...] = ("oldest block", "earliest start", "longest tail")
 
 
 class Transfer(NamedTuple):
@@ -52,8 +52,9 @@ def list_schedule(
 ) -> Schedule:
     """A schedule of every action of the graph.
 
-    Rule `earliest start` takes, of all that is ready, what can begin first, ties by the longest tail;
-    `longest tail` takes the most urgent, on the rank where it ends first.
+    Of all that is ready, rule `earliest start` takes what can begin first, ties by the longest tail; `oldest block`
+    does too, but breaks ties for the block that shows first; `longest tail` takes the most urgent, on the rank where
+    it ends first.
     """
     levels = bottom_levels(graph, costs, ranks)
     waiting = {action: graph.in_degree(action) for action in graph}
@@ -86,6 +87,12 @@ class _Offer(NamedTuple):
     action: Action
 
 
+def _key(rule: Rule, action: Action, start: int, end: int, tail: int) -> tuple[int, int, int]:
+    if rule == "oldest block":
+        return start, 2 * action.block + (action.kind is not Kind.DECODE), end
+    return (start, -tail, end) if rule == "earliest start" else (-tail, end, start)
+
+
 class _Desk:
     """What is placed so far."""
 
@@ -111,8 +118,7 @@ class _Desk:
         for rank in self._candidates(action):
             start = max(self._rank_free[rank], self._data_ready(action, rank, self._link_free.copy(), []))
             end = start + self._costs.compute_us(action, rank)
-            key = (start, -tail, end) if rule == "earliest start" else (-tail, end, start)
-            offers.append(_Offer(key, action.block, action.kind, rank, action))
+            offers.append(_Offer(_key(rule, action, start, end, tail), action.block, action.kind, rank, action))
         return offers
 
     def take(self, action: Action, rank: int) -> None:
