@@ -16,7 +16,7 @@ def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     exec(compile(example, "README.md", "exec"), {"__name__": "readme"})
     printed = capsys.readouterr().out
     assert re.search(r"gap \d+\.\d%, predicted \d+ us, took \d+ us", printed)
-    assert "[81, 64, 64, 3]" in printed
+    assert "(81, 64, 64, 3)" in printed
 
 
 def test_links_lead_somewhere() -> None:

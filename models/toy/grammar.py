@@ -103,7 +103,7 @@ def parse(prompt: str) -> Scene:
     words = match["direction"].split()
     vertical = words.pop(0) if words and words[0] in ("up", "down") else ""
     horizontal = words.pop(0) if words and words[0] in ("left", "right") else ""
-    if words or not (vertical or horizontal):
+    if words:
         raise PromptError(f"prompt {prompt!r}: direction is [up|down] [left|right], not {match['direction']!r}")
     return Scene(
         color=match["color"],
