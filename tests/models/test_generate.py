@@ -58,7 +58,8 @@ def _naive(model: CausalWan, *, blocks: int, seed: int, offset: int) -> list[Ten
         sink = [j for j in range(block) if j * size < spec.sink]
         room = (spec.window - spec.sink) // size - 1
         sliding = [j for j in range(block) if j * size >= spec.sink][-room:] if room else []
-        moved = sliding[0] * size - spec.sink if spec.relative_sink and sliding else 0
+        begun = spec.relative_sink and block * size >= spec.sink
+        moved = (sliding[0] if sliding else block) * size - spec.sink if begun else 0
         past = [Past(run(j, level_read(stage, block - j))[1], moved if j in sink else 0) for j in [*sink, *sliding]]
         own = torch.zeros(spec.layers, 2, spec.tokens_per_block, spec.heads, spec.head_dim)
         clean = stage == spec.steps

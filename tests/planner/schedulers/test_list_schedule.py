@@ -55,7 +55,17 @@ def test_bottom_levels_count_on_the_fastest_rank() -> None:
     assert levels("cpu-core", "h200") == levels("h200", "h200") != levels("cpu-core", "cpu-core")
 
 
-@pytest.mark.parametrize("rule", RULES)
+def test_the_oldest_block_is_shown_first_by_hand() -> None:
+    """Decoding goes first, so the clean pass waits 6 us for the latents on the other rank."""
+    problem = clip(model(1, clean=True), 2, 2)
+    schedule = scheduled(problem, Pattern.sequential(problem.model), rule="oldest block")
+    assert rows(schedule) == [
+        [("denoise b0.s0", 0, 100), ("decode b0", 100, 140), ("decode b1", 342, 402)],
+        [("commit b0", 106, 186), ("denoise b1.s0", 186, 336)],
+    ]
+
+
+@pytest.mark.parametrize("rule", ["earliest start", "longest tail"])
 def test_a_sequential_clip_by_hand(rule: Rule) -> None:
     # The clean pass is more urgent than the first decode, which therefore leaves, and the decoder with it.
     problem = clip(model(1, clean=True), 2, 2)
