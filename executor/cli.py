@@ -39,16 +39,16 @@ def tells_errors(command: Command) -> Command:
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
+        from executor.errors import WorldError
         from models.errors import BlockcascadeError, CheckpointError, PromptError, SpecError
         from planner.errors import InputError
 
         try:
             command(*args, **kwargs)
         except BlockcascadeError as error:
-            bad_input = isinstance(error, InputError | SpecError | PromptError | CheckpointError)
-            code = BAD_INPUT if bad_input or type(error).__name__ == "WorldError" else FAILED
+            bad_input = isinstance(error, InputError | SpecError | PromptError | CheckpointError | WorldError)
             click.echo(f"error: {error}", err=True)
-            sys.exit(code)
+            sys.exit(BAD_INPUT if bad_input else FAILED)
         except ModuleNotFoundError as error:
             click.echo(f"error: {error.name} is not installed; running models needs blockcascade[run]", err=True)
             sys.exit(BAD_INPUT)

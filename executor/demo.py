@@ -16,7 +16,7 @@ from executor.profiling import profile
 from models.generate import generate
 from models.loaded import LoadedModel
 from models.toy.model import load_toy
-from models.vae import StreamingDecoder
+from models.vae import decode_stream
 from planner.cluster import Cluster
 from planner.metrics import Metrics, metrics
 from planner.patterns import Pattern, all_patterns
@@ -134,8 +134,7 @@ def _compare(model: LoadedModel, pattern: Pattern, clip: Clip, blocks: int, seed
     try:
         text = model.wan.encode_text(model.embed_prompt(PROMPT))
         latents = generate(model.wan, text, blocks=blocks, seed=seed, offset=pattern.offset)
-        decoder = StreamingDecoder(model.vae)
-        expected = torch.cat([decoder.decode(block) for block in latents])
+        expected = decode_stream(model.vae, latents)
     finally:
         torch.set_num_threads(threads)
     if clip.frames is None or not torch.equal(clip.frames, expected):

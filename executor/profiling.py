@@ -10,7 +10,7 @@ import platform
 import statistics
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -24,7 +24,7 @@ from executor.process_group import World, device_of, joined
 from executor.recorder import Recorder
 from executor.worker import Worker
 from models.loaded import LoadedModel
-from planner.action import Action, Kind, Payload, TimedAction
+from planner.action import Action, Carried, Kind, Payload, TimedAction
 from planner.cluster import Cluster
 from planner.patterns import Pattern
 from planner.plan import Plan
@@ -35,8 +35,7 @@ from planner.workload import Workload
 
 REPEATS = 5
 ECHOES = 30
-
-Advance = Callable[[], None]
+MESSAGES: tuple[Carried, ...] = ("latents", "kv")  # smaller first
 
 
 def profile(
@@ -46,13 +45,12 @@ def profile(
     prompt: str,
     busy_ranks: int = 1,
     repeats: int = REPEATS,
-    advance: Advance = lambda: None,
 ) -> Profile:
     """Measured durations of the model on the cluster's first device, with `busy_ranks` ranks at work at once.
 
     Medians over `repeats` clips on every rank, first-call costs left out; the link's figures come from echoes of two
-    sizes, or are the cluster's own where one rank works alone. `advance` is called when the measurement is over.
-    Raises WorldError if the model has no decoder, RankError if a rank fails.
+    sizes, or are the cluster's own where one rank works alone. Raises WorldError if the model has no decoder,
+    RankError if a rank fails.
     """
     if model.vae is None:
         raise WorldError(f"{model.spec.name} has no decoder to profile")
@@ -61,7 +59,6 @@ def profile(
     problem = Problem(model=model.spec, cluster=cluster.first(1), workload=Workload(blocks=blocks))
     job = _Measurement(problem, plan(problem, pattern=Pattern.sequential(model.spec)), model, prompt, repeats)
     shares = on_local_ranks(busy_ranks, job.on_world)
-    advance()
     spans = [row for rows, _ in shares for row in rows]
     latency, bandwidth = shares[0][1] or (cluster.link.latency_us, cluster.link.bandwidth_gbps)
     return Profile(
@@ -87,7 +84,7 @@ class _Measurement:
 
     def on_world(self, world: World) -> tuple[list[TimedAction], tuple[int, float] | None]:
         device = device_of(self._problem.cluster.devices[0].kind, world.local_rank)
-        payloads = {_message(self._model, carries): tag for tag, carries in enumerate(("latents", "kv"))}
+        payloads = {_message(carries): tag for tag, carries in enumerate(MESSAGES)}
         with joined(world, device):
             channel = TorchChannel([(0, 1), (1, 0)] if world.size > 1 else [], payloads)
             model = self._model.to(device)
@@ -106,9 +103,9 @@ class _Measurement:
         """Latency in us and bandwidth in GB/s between ranks 0 and 1, by the line through two sizes."""
         spec, times = model.spec, []
         sizes = (spec.latent_bytes_per_block, spec.kv_bytes_per_block)
-        for carries, size in zip(("latents", "kv"), sizes, strict=True):
+        for carries, size in zip(MESSAGES, sizes, strict=True):
             tensor = torch.zeros(size, dtype=torch.uint8, device=model.wan.device)
-            times.append(_echo_us(channel, _message(model, carries), tensor))
+            times.append(_echo_us(channel, _message(carries), tensor))
         slope = max((times[1] - times[0]) / max(sizes[1] - sizes[0], 1), 1e-6)
         return max(0, round(times[0] - slope * sizes[0])), 1 / (slope * 1000)
 
@@ -132,8 +129,8 @@ def _echo_us(channel: Channel, payload: Payload, tensor: torch.Tensor) -> float:
     return statistics.median(times) if times else 0.0
 
 
-def _message(model: LoadedModel, carries: str) -> Payload:
-    return Payload("kv", model.spec.steps, 0) if carries == "kv" else Payload("latents", model.spec.steps, 0)
+def _message(carries: Carried) -> Payload:
+    return Payload(carries, 0, 0)
 
 
 def _tables(model: LoadedModel, spans: Sequence[TimedAction]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Shape suffixes: C latent channels, T latent frames, h, w latent positions, F pix
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -63,3 +64,9 @@ class StreamingDecoder:
         pixels = self._vae.decoder(hidden, feat_cache=self._memory, feat_idx=[0], first_chunk=first)
         patch = self._vae.config.patch_size
         return pixels if patch is None else unpatchify(pixels, patch_size=patch)
+
+
+def decode_stream(vae: AutoencoderKLWan, latents: Sequence[Tensor]) -> Tensor:
+    """A whole stream's blocks decoded in order, [F, H, W, 3] uint8."""
+    decoder = StreamingDecoder(vae)
+    return torch.cat([decoder.decode(block) for block in latents])

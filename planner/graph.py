@@ -29,7 +29,7 @@ def stages(problem: Problem, block: int) -> range:
     return range(problem.model.steps if last else problem.model.passes)
 
 
-def made_by(problem: Problem, block: int, level: int) -> Payload:
+def kv_version(problem: Problem, block: int, level: int) -> Payload:
     """The K/V of a block at a noise level, named by the pass that made it."""
     return Payload("kv", block, level if level < problem.model.steps else None)
 
@@ -46,7 +46,7 @@ def inputs(problem: Problem, pattern: Pattern, action: Action) -> Iterator[tuple
     if stage:
         yield Action(Kind.DENOISE, block, stage - 1), Payload("latents", block, stage - 1)
     for earlier, level in reads(pattern, spec, block, stage):
-        yield compute_action(problem, earlier, level), made_by(problem, earlier, level)
+        yield compute_action(problem, earlier, level), kv_version(problem, earlier, level)
 
 
 def build_graph(problem: Problem, pattern: Pattern, costs: Costs) -> nx.DiGraph[Action]:

@@ -26,7 +26,7 @@ from models.loaded import LoadedModel
 from models.toy.grammar import COLORS, SHAPES, SIDE, Scene, scenes
 from models.toy.model import embed_scene, load_toy
 from models.toy.render import BACKGROUND, render, shape_mask
-from models.vae import StreamingDecoder
+from models.vae import decode_stream
 
 NEAR = 0.05 * SIDE  # pixels: 5 % of the frame's width
 REPORTED_BLOCKS = (7, 21)
@@ -74,8 +74,7 @@ def score_scene(index: int, *, seed: int, blocks: int, offset: int) -> FrameScor
 def decode_all(model: LoadedModel, latents: Sequence[Tensor]) -> Tensor:
     """A stream's blocks decoded in order, [F, H, W, 3] uint8."""
     assert model.vae is not None
-    decoder = StreamingDecoder(model.vae)
-    return torch.cat([decoder.decode(block) for block in latents])
+    return decode_stream(model.vae, latents)
 
 
 def table(prompts: int, blocks: int, offsets: Sequence[int], seed: int, workers: int) -> list[Row]:
