@@ -8,10 +8,10 @@ PYTHON ?= python3
 TEST := .venv-test/bin
 DEMO := .venv-demo/bin
 
-.PHONY: help venv demo test lint clean
+.PHONY: help venv demo test lint bench-planner clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: .venv-test/installed ## the development environment, .venv-test
 	@echo "Ready: source .venv-test/bin/activate"
@@ -28,8 +28,11 @@ lint: .venv-test/installed ## ruff, mypy and the import contracts
 	$(TEST)/mypy
 	$(TEST)/lint-imports
 
+bench-planner: .venv-bench/installed ## the planner against its goals and against other schedulers; some 10 minutes
+	.venv-bench/bin/python -m tests.benchmarks.planner
+
 clean: ## remove environments, builds, caches and out/demo
-	rm -rf .venv-test .venv-demo build dist out/demo
+	rm -rf .venv-test .venv-demo .venv-bench build dist out/demo
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find executor models planner tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
@@ -37,11 +40,12 @@ clean: ## remove environments, builds, caches and out/demo
 # torch goes first, at its pin: an open range would take the newest build, with gigabytes of CUDA libraries.
 .venv-test/installed: EXTRA := dev
 .venv-demo/installed: EXTRA := run
-.venv-test/installed .venv-demo/installed: pyproject.toml constraints.txt
+.venv-bench/installed: EXTRA := bench
+.venv-test/installed .venv-demo/installed .venv-bench/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
 	  echo "blockcascade needs Python 3.11, 3.12 or 3.13, but '$(PYTHON) -V' says: $$($(PYTHON) -V 2>&1)" >&2; \
 	  echo "Name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip install --quiet -c constraints.txt "$$(grep '^torch==' constraints.txt)"
+	$(if $(filter bench,$(EXTRA)),,$(@D)/bin/python -m pip install --quiet -c constraints.txt "$$(grep '^torch==' constraints.txt)")
 	$(@D)/bin/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRA)]"
 	@touch $@

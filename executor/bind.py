@@ -17,8 +17,9 @@ from models.loaded import LoadedModel
 from models.sampler import after_step, block_noise
 from models.vae import StreamingDecoder
 from planner.action import Action, Kind, Payload
+from planner.flow import Flow
 from planner.memory import slots_needed
-from planner.patterns import Pattern, reads
+from planner.patterns import reads
 
 WARM_UP_PASSES = 3
 
@@ -26,13 +27,13 @@ WARM_UP_PASSES = 3
 class Rank:
     """One rank's tensors, and how each action changes them."""
 
-    def __init__(self, model: LoadedModel, prompt: str, seed: int, pattern: Pattern, program: Iterable[Action]) -> None:
+    def __init__(self, model: LoadedModel, prompt: str, seed: int, flow: Flow, program: Iterable[Action]) -> None:
         self._model = model
         self._seed = seed
-        self._pattern = pattern
+        self._pattern = flow.pattern
         program = list(program)
         wan = model.wan
-        self._slots = KVSlots(model.spec, slots_needed(program), wan.dtype, wan.device)
+        self._slots = KVSlots(model.spec, slots_needed(program, flow), wan.dtype, wan.device)
         self._text = wan.encode_text(model.embed_prompt(prompt))
         self._latents: dict[Payload, Tensor] = {}
         self._decoder: StreamingDecoder | None = None

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from executor.flags import LIMITS, Command, input_error, limit_options, limits_of, problem_of, problem_options
+
 if TYPE_CHECKING:
-    from planner.plan import Plan
+    from planner.plan import Objective, Plan
     from planner.problem import Problem
     from planner.trace import Trace
 
 FAILED, BAD_INPUT = 1, 2
-
-Command = Callable[..., None]
+# Those of planner.objective, which --help need not import.
+OBJECTIVES = ("makespan", "period", "first-frame", "control", "devices", "money")
 
 
 def main() -> None:
@@ -56,27 +57,16 @@ def tells_errors(command: Command) -> Command:
     return wrapped
 
 
-def problem_options(command: Command) -> Command:
-    """A problem as a file, or as a few flags."""
-    for option in reversed(
-        (
-            click.argument("problem_file", metavar="[PROBLEM]", required=False),
-            click.option("--model", help="A model's name, instead of a problem file."),
-            click.option("--device", default=None, help="A device's kind, e.g. h100 or cpu-core."),
-            click.option("--count", type=int, default=None, help="How many devices.  [default: 1]"),
-            click.option("--blocks", type=int, default=None, help="Blocks of the clip.  [default: 7]"),
-            click.option("--no-decode", is_flag=True, help="Leave the clip as latents."),
-            click.option("--profile", "profile_file", help="A measured profile to plan by."),
-        )
-    ):
-        command = option(command)
-    return command
-
-
 @cli.command()
 @problem_options
-@click.option("--pattern", "pattern_text", help="sequential or cascade:OFFSET.  [default: the best tolerated]")
-@click.option("--placement", "placement_text", help="free, block or step, with or without +decoder.  [default: best]")
+@click.option("--pattern", "pattern_text", help="E.g. sequential, cascade:2, cascade:1:live-joint.  [default: best]")
+@click.option("--placement", "placement_text", help="E.g. free, block+decoder, step*ulysses:2@6.  [default: best]")
+@click.option(
+    "--objective", type=click.Choice(OBJECTIVES), default="makespan", show_default=True, help="What to minimise."
+)
+@limit_options
+@click.option("--solve", "solve_s", type=float, default=0.0, help="Seconds for the exact solver.  [default: 0]")
+@click.option("--why", is_flag=True, help="Show what else was tried and why it lost.")
 @click.option("-o", "--output", default="-", help="Where the plan goes.  [default: standard output]")
 @click.option("--save-problem", help="Write the problem too; the other commands ask for it.")
 @click.option("--text", is_flag=True, help="Write the plan as text, a line per action.")
@@ -84,28 +74,76 @@ def problem_options(command: Command) -> Command:
 def plan(
     pattern_text: str | None,
     placement_text: str | None,
+    objective: Objective,
+    solve_s: float,
+    why: bool,
     output: str,
     save_problem: str | None,
     text: bool,
     **given: Any,
 ) -> None:
     """Find the best schedule for a problem, and prove how good it is."""
+    from executor.describe import COLUMNS, alternatives, plan_lines
     from planner.files import write_bytes, write_document
     from planner.patterns import Pattern
     from planner.placement import Placement
     from planner.search import plan as search
 
-    problem = _problem(**given)
+    limits = limits_of(**{name: given.pop(name) for name in LIMITS})
+    problem = problem_of(**given)
     pattern = None if pattern_text is None else Pattern.parse(pattern_text, problem.model)
     placement = None if placement_text is None else Placement.parse(placement_text)
-    found = search(problem, pattern=pattern, placement=placement)
+
+    def tell(best: int, bound: int, gone: float) -> None:
+        click.echo(f"{gone:.1f} s: best {best / 1000:.1f} ms, bound {bound / 1000:.1f} ms", err=True)
+
+    found = search(
+        problem,
+        pattern=pattern,
+        placement=placement,
+        objective=objective,
+        limits=limits,
+        solve_s=solve_s,
+        on_progress=tell,
+    )
     if save_problem:
         write_document(problem, save_problem)
     if text:
         write_bytes(found.to_text().encode(), output)
     else:
         write_document(found, output)
-    _describe_plan(found, problem)
+    for line in plan_lines(found, problem):
+        click.echo(line, err=True)
+    if why:
+        _print_table(COLUMNS, list(alternatives(found)), err=True)
+
+
+@cli.command()
+@problem_options
+@click.option("--pattern", "pattern_text", help="One pattern only.  [default: all the checkpoint tolerates]")
+@click.option("--objective", "objectives", type=click.Choice(OBJECTIVES), multiple=True, help="Two or more to weigh.")
+@limit_options
+@click.option("--json", "as_json", is_flag=True, help="Write the points as JSON.")
+@tells_errors
+def pareto(pattern_text: str | None, objectives: tuple[Objective, ...], as_json: bool, **given: Any) -> None:
+    """Show what can be had on 1 device up to all: the plans that none beats in everything.
+
+    Weighs devices, period and first-frame unless --objective names others.
+    """
+    import json
+
+    from executor.describe import POINT_COLUMNS, point_row
+    from planner.pareto import pareto as front
+    from planner.patterns import Pattern
+
+    limits = limits_of(**{name: given.pop(name) for name in LIMITS})
+    problem = problem_of(**given)
+    pattern = None if pattern_text is None else Pattern.parse(pattern_text, problem.model)
+    points = front(problem, objectives or ("devices", "period", "first-frame"), pattern=pattern, limits=limits)
+    if as_json:
+        click.echo(json.dumps([{**p._asdict(), "figures": p.figures.model_dump()} for p in points], indent=1))
+    else:
+        _print_table(POINT_COLUMNS, [point_row(point) for point in points])
 
 
 @cli.command()
@@ -123,7 +161,7 @@ def simulate(problem_file: str, plan_file: str, jitter: float, seed: int, output
 
     problem, chosen = _problem_and_plan(problem_file, plan_file)
     if not 0 <= jitter <= 2:
-        raise _input_error(f"--jitter: must be 0..2, not {jitter}")
+        raise input_error(f"--jitter: must be 0..2, not {jitter}")
     trace = play(chosen, problem, Jitter(spread=jitter, seed=seed))
     write_document(trace, output)
     _describe_trace(trace, chosen, problem)
@@ -222,88 +260,22 @@ def demo(out: str, blocks: int, repeats: int, seed: int) -> None:
 # -- what the commands share ---------------------------------------------------------------------
 
 
-def _problem(
-    problem_file: str | None,
-    model: str | None,
-    device: str | None,
-    count: int | None,
-    blocks: int | None,
-    no_decode: bool,
-    profile_file: str | None,
-) -> Problem:
-    from models.catalog import load_spec
-    from planner.cluster import Cluster
-    from planner.files import read_document
-    from planner.problem import Problem
-    from planner.profile import Profile
-
-    measured = None if profile_file is None else read_document(Profile, profile_file)
-    if problem_file is not None:
-        flags = {"--model": model, "--device": device, "--count": count, "--blocks": blocks}
-        clash = [flag for flag, value in flags.items() if value is not None] + ["--no-decode"] * no_decode
-        if clash:
-            raise _input_error(f"{clash[0]}: the problem file says that already; change the file or drop the flag")
-        problem = read_document(Problem, problem_file)
-        if measured is None:
-            return problem
-        return Problem.from_data({**problem.model_dump(), "profile": measured.model_dump()}, problem_file)
-    if model is None:
-        raise _input_error("name a problem file, or a model with --model (e.g. --model toy)")
-    cluster = Cluster.of(device or "h100", 1 if count is None else count)
-    data = {
-        "model": load_spec(model),
-        "cluster": cluster,
-        "workload": {"blocks": 7 if blocks is None else blocks, "decode": not no_decode},
-        "profile": measured,
-    }
-    return Problem.from_data(data, "command line")
-
-
 def _problem_and_plan(problem_file: str, plan_file: str) -> tuple[Problem, Plan]:
     from planner.files import read_document, read_plan
     from planner.problem import Problem
 
     if problem_file == plan_file == "-":
-        raise _input_error("PROBLEM, PLAN: only one of them can be standard input")
+        raise input_error("PROBLEM, PLAN: only one of them can be standard input")
     problem = read_document(Problem, problem_file)
     chosen = read_plan(plan_file)
     chosen.require(problem)
     return problem, chosen
 
 
-def _input_error(text: str) -> Exception:
-    from planner.errors import InputError
-
-    return InputError(text)
-
-
-def _describe_plan(found: Plan, problem: Problem) -> None:
-    from planner.metrics import metrics
-
-    figures = metrics(problem.model, found.finished_us, found.makespan_us)
-    evidence = found.evidence
-    click.echo(
-        f"{found.pattern} on {len(found.ranks)} rank(s), placement {found.placement}: "
-        f"{figures.fps:.1f} fps, first block after {figures.first_frame_us / 1000:.0f} ms, "
-        f"a block every {figures.period_us / 1000:.0f} ms; makespan {found.makespan_us / 1000:.1f} ms, "
-        f"bound {evidence.bound_us / 1000:.1f} ms ({evidence.bound}), gap {evidence.gap:.2%}, {evidence.status}",
-        err=True,
-    )
-    for warning in found.warnings:
-        click.echo(f"warning: {warning}", err=True)
-
-
 def _describe_trace(trace: Trace, chosen: Plan, problem: Problem) -> None:
-    from planner.metrics import metrics
+    from executor.describe import trace_line
 
-    figures = metrics(problem.model, trace.finished_us, trace.makespan_us)
-    busy = ", ".join(f"r{rank} {share:.0%}" for rank, share in enumerate(trace.utilization))
-    click.echo(
-        f"{trace.kind}: {figures.fps:.1f} fps, first block after {figures.first_frame_us / 1000:.0f} ms, "
-        f"makespan {trace.makespan_us / 1000:.1f} ms ({trace.makespan_us / chosen.makespan_us - 1:+.1%} "
-        f"of the plan); busy {busy}",
-        err=True,
-    )
+    click.echo(trace_line(trace, chosen, problem), err=True)
 
 
 def _progress(first: str) -> Any:
@@ -313,7 +285,7 @@ def _progress(first: str) -> Any:
     return progress(first)
 
 
-def _print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]], *, err: bool = False) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -321,7 +293,8 @@ def _print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     for row in rows:
         table.add_row(*row)
     # Piped, rich assumes 80 columns and would break words.
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    stream = sys.stderr if err else sys.stdout
+    Console(width=None if stream.isatty() else 160, stderr=err).print(table)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 BlockcascadeError (models.errors)
 └── ExecutorError
-    ├── WorldError    the ranks there are do not fit the plan
+    ├── WorldError    the plan does not fit the ranks there are, or asks for what no rank can run
     └── RankError     a rank failed; names the rank, its action and the cause
 """
 
@@ -16,7 +16,7 @@ class ExecutorError(BlockcascadeError):
 
 
 class WorldError(ExecutorError):
-    """The ranks there are do not fit the plan."""
+    """The plan does not fit the ranks there are, or asks for what no rank can run."""
 
 
 class RankError(ExecutorError):

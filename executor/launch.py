@@ -17,6 +17,7 @@ from torch import Tensor
 from executor.bind import Rank
 from executor.channel import Channel, LocalWorld, TorchChannel
 from executor.errors import RankError, WorldError
+from executor.executable import require_executable
 from executor.forked import on_local_ranks
 from executor.process_group import World, device_of, from_environment, joined
 from executor.recorder import Recorder
@@ -25,6 +26,8 @@ from models.errors import BlockcascadeError
 from models.loaded import LoadedModel
 from planner.action import Kind, TimedAction
 from planner.check import check
+from planner.flow import Flow
+from planner.placement import Placement
 from planner.plan import Plan
 from planner.problem import Problem
 from planner.trace import Trace
@@ -64,9 +67,11 @@ def execute(
     """The clip that the plan makes of the prompt, and when each action really ran; None on ranks other than 0.
 
     The plan is checked first. Raises MismatchError for a plan of another problem, CheckError for a plan that breaks
-    the rules, PromptError for a prompt the model cannot read, WorldError if the world has another size than the plan,
-    RankError if a rank fails.
+    the rules, PromptError for a prompt the model cannot read, WorldError if the plan holds what cannot be executed yet
+    or the world has another size than the plan, RankError if a rank fails.
     """
+    plan.require(problem)
+    require_executable(plan, problem)
     check(plan, problem)
     if model.spec != problem.model:
         raise WorldError(f"the plan is for model {problem.model.name}, the weights are {model.spec.name}'s")
@@ -123,10 +128,11 @@ class _Job(NamedTuple):
     def run(self, channel: Channel, model: LoadedModel) -> _Share:
         """Walks one rank's program."""
         program = [row.action for row in self.plan.ranks[channel.rank]]
-        rank = Rank(model, self.prompt, self.seed, self.plan.pattern, program)
+        flow = Flow(self.problem, self.plan.pattern, Placement.parse(self.plan.placement))
+        rank = Rank(model, self.prompt, self.seed, flow, program)
         rank.warm_up()
         recorder = Recorder(rank.device, common_start_ns(channel))
-        rows = Worker(rank, channel, recorder, self.problem, self.plan.pattern).walk(program)
+        rows = Worker(rank, channel, recorder, flow).walk(program)
         return _Share(rows, _to_numpy(rank.frames), {} if rank.frames else _to_numpy(rank.latents))
 
 

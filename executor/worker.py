@@ -14,9 +14,7 @@ from executor.errors import RankError
 from executor.recorder import Mark, Recorder
 from models.errors import BlockcascadeError
 from planner.action import Action, Kind, Payload, TimedAction
-from planner.graph import inputs
-from planner.patterns import Pattern
-from planner.problem import Problem
+from planner.flow import Flow
 
 Posted = tuple[Pending, int]  # and the index of its span
 
@@ -24,12 +22,11 @@ Posted = tuple[Pending, int]  # and the index of its span
 class Worker:
     """One rank at work on one clip."""
 
-    def __init__(self, rank: Rank, channel: Channel, recorder: Recorder, problem: Problem, pattern: Pattern) -> None:
+    def __init__(self, rank: Rank, channel: Channel, recorder: Recorder, flow: Flow) -> None:
         self._rank = rank
         self._channel = channel
         self._recorder = recorder
-        self._problem = problem
-        self._pattern = pattern
+        self._flow = flow
         self._arriving: dict[Payload, Posted] = {}
         self._leaving: dict[Payload, list[Posted]] = defaultdict(list)
 
@@ -58,9 +55,8 @@ class Worker:
             self._compute(action)
 
     def _compute(self, action: Action) -> None:
-        for _, payload in inputs(self._problem, self._pattern, action):
-            if payload is not None:
-                self._await(payload)
+        for payload in self._flow.needs(action):
+            self._await(payload)
         start = self._recorder.mark(compute=True)
         self._rank.compute(action)
         self._recorder.span(action, start, self._recorder.mark(compute=True))

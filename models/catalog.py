@@ -11,8 +11,16 @@ from models.vae_spec import WAN_2_1, VaeSpec
 
 _WAN_1_3B: dict[str, Any] = dict(layers=30, heads=12, head_dim=128, ffn_dim=8960)
 _WAN_14B: dict[str, Any] = dict(layers=40, heads=40, head_dim=128, ffn_dim=13824)
+# UMT5-XXL's encoder, 24 layers of width 4096: its public configuration's shapes, embeddings (a look-up) not counted.
+_UMT5_ENCODER = 24 * (4 * 4096 * 4096 + 3 * 4096 * 10240)
 _480P: dict[str, Any] = dict(
-    text_length=512, text_dim=4096, latent_channels=16, latent_height=60, latent_width=104, vae=WAN_2_1
+    text_length=512,
+    text_dim=4096,
+    text_encoder_parameters=_UMT5_ENCODER,
+    latent_channels=16,
+    latent_height=60,
+    latent_width=104,
+    vae=WAN_2_1,
 )
 _CASCADES = ("sequential", "cascade-live-joint")
 

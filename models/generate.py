@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from models.errors import ModelError
+from models.errors import ModelError, SpecError
 from models.kv_cache import KVSlots, Version
 from models.sampler import after_step, block_noise
 from models.spec import ModelSpec
@@ -32,9 +32,15 @@ def generate(
     """Clean latents of each block, [C, T, h, w] float32, blocks trailing one another by `offset` passes.
 
     No offset is the sequential pipeline. `on_block(block, latents)` is called as blocks finish, in order. Raises
-    ModelError for an offset outside 1..passes or fewer than one block.
+    ModelError for an offset outside 1..passes or fewer than one block, SpecError for a model whose first block has
+    steps or frames of its own.
     """
     spec = model.spec
+    if spec.block_steps(0) != spec.steps or spec.block_frames(0) != spec.frames_per_block:
+        raise SpecError(
+            f"{spec.name}: a first block of its own can be planned and simulated, not executed yet; drop "
+            "first_block_steps and first_block_frames to run it"
+        )
     offset = spec.passes if offset is None else offset
     if not 1 <= offset <= spec.passes:
         raise ModelError(f"offset must be 1..{spec.passes} for {spec.name}, not {offset}")

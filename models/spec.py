@@ -48,9 +48,13 @@ class ModelSpec(BaseModel):
     shift: float = Field(gt=0, default=5.0)
     warp: bool = Field(default=True, description="map the nominal timesteps through the shifted schedule")
     clean_pass: bool = True
+    first_block_frames: PositiveInt | None = Field(default=None, description="of block 0, where it has another size")
+    first_block_steps: PositiveInt | None = Field(default=None, description="of block 0, where it takes other steps")
     context_timestep: float = Field(ge=0, le=1000, default=0.0)
     tolerates: tuple[str, ...] = Field(min_length=1, description="patterns this checkpoint is known to bear")
 
+    text_encoder_parameters: int = Field(ge=0, default=0, description="0: the prompt's embedding costs nothing")
+    frame_rate: float = Field(gt=0, default=16.0, description="pixel frames a second when the video is played")
     weight_bytes_per_parameter: PositiveInt = 2
     activation_bytes_per_number: PositiveInt = 2
 
@@ -71,6 +75,8 @@ class ModelSpec(BaseModel):
             raise ValueError(f"window, sink: must be whole blocks of {self.frames_per_block} frames")
         if self.window < self.sink + self.frames_per_block:
             raise ValueError("window: too small for the sink and the block itself")
+        if self.first_block_steps is not None and self.first_block_steps < self.steps:
+            raise ValueError(f"first_block_steps: the first block takes at least the others' {self.steps} steps")
         falling = all(a > b for a, b in zip(self.timesteps, self.timesteps[1:], strict=False))
         if not falling or not 0 < self.timesteps[-1] <= self.timesteps[0] <= 1000:
             raise ValueError("timesteps: must fall strictly within 1000..0")
@@ -88,6 +94,18 @@ class ModelSpec(BaseModel):
         """Passes of a block whose K/V later blocks read: n denoise steps, plus the clean pass if there is one."""
         return self.steps + self.clean_pass
 
+    def block_steps(self, block: int) -> int:
+        """Denoise steps of one block."""
+        return self.first_block_steps if block == 0 and self.first_block_steps else self.steps
+
+    def block_frames(self, block: int) -> int:
+        """Latent frames of one block."""
+        return self.first_block_frames if block == 0 and self.first_block_frames else self.frames_per_block
+
+    def stage_at(self, block: int, level: int) -> int:
+        """The stage of a block that makes a noise level: the block's last stages are the levels all blocks share."""
+        return max(0, level + self.block_steps(block) - self.steps)
+
     @property
     def sigmas(self) -> tuple[float, ...]:
         """Noise share of each denoise step's input, 0..1 (flow matching: x = (1 - sigma) x0 + sigma noise)."""
@@ -102,7 +120,8 @@ class ModelSpec(BaseModel):
         `cache_passes` per block defaults to the spec's clean pass (HiAR runs one per step).
         """
         cached = int(self.clean_pass) if cache_passes is None else cache_passes
-        return blocks * self.steps + max(0, blocks - 1) * cached
+        steps = sum(self.block_steps(block) for block in range(min(blocks, 1))) + max(0, blocks - 1) * self.steps
+        return steps + max(0, blocks - 1) * cached
 
     # -- shapes ----------------------------------------------------------------------------------
 
@@ -128,8 +147,8 @@ class ModelSpec(BaseModel):
 
     def pixel_frames(self, block: int) -> int:
         """Pixel frames that decoding one block yields; a stream's very first latent frame decodes to one."""
-        per_block = self.frames_per_block * self.vae_stride[0]
-        return per_block - (self.vae_stride[0] - 1) if block == 0 else per_block
+        frames = self.block_frames(block) * self.vae_stride[0]
+        return frames - (self.vae_stride[0] - 1) if block == 0 else frames
 
     def context_blocks(self, block: int) -> tuple[int, ...]:
         """Earlier blocks whose K/V a pass of `block` reads, oldest first: the sink, then the sliding window."""
@@ -173,9 +192,13 @@ class ModelSpec(BaseModel):
         return self.kv_bytes_per_frame * self.frames_per_block
 
     @property
+    def latent_bytes_per_frame(self) -> int:
+        """A latent frame as it travels between devices, in float32 whatever the model computes in."""
+        return 4 * self.latent_channels * self.latent_height * self.latent_width
+
+    @property
     def latent_bytes_per_block(self) -> int:
-        """A block's latents as they travel between devices, in float32 whatever the model computes in."""
-        return 4 * self.latent_channels * self.frames_per_block * self.latent_height * self.latent_width
+        return self.latent_bytes_per_frame * self.frames_per_block
 
     @property
     def activation_bytes(self) -> int:
@@ -185,16 +208,29 @@ class ModelSpec(BaseModel):
 
     def decode_flops(self, block: int) -> int:
         """FLOPs of decoding one block; the stream's first is cheaper by the frames it lacks."""
-        return self.vae.decode_flops(self.frames_per_block, self.latent_height, self.latent_width, first=block == 0)
+        return self.vae.decode_flops(self.block_frames(block), self.latent_height, self.latent_width, first=block == 0)
 
     @property
     def decoder_weight_bytes(self) -> int:
         return self.vae.decoder_parameters * self.weight_bytes_per_parameter
 
+    @property
+    def text_flops(self) -> int:
+        """FLOPs of encoding one prompt: two per weight and token."""
+        return 2 * self.text_encoder_parameters * self.text_length
+
+    @property
+    def text_encoder_bytes(self) -> int:
+        return self.text_encoder_parameters * self.weight_bytes_per_parameter
+
     def pass_flops(self, context_blocks: int) -> int:
         """FLOPs of one forward of one block that reads `context_blocks` earlier blocks besides itself."""
-        n, d = self.tokens_per_block, self.dim
-        keys = n * (context_blocks + 1)
+        return self.forward_flops(self.frames_per_block, (context_blocks + 1) * self.frames_per_block)
+
+    def forward_flops(self, frames: int, frames_read: int) -> int:
+        """FLOPs of one forward of `frames` latent frames that attend to `frames_read`, their own among them."""
+        n, d = self.tokens_per_frame * frames, self.dim
+        keys = self.tokens_per_frame * frames_read
         self_attention = 2 * n * 4 * d * d + 4 * n * keys * d
         # K/V of the prompt are computed once per prompt, so only queries and outputs count here.
         cross_attention = 2 * n * 2 * d * d + 4 * n * self.text_length * d

@@ -60,6 +60,13 @@ class VaeSpec(BaseModel):
         attention = 4 * latent_frames * (height * width) ** 2 * self._dims[0]
         return attention + sum(conv.flops for conv in self._convs(positions, latent_frames, first))
 
+    def decode_layers(self, latent_frames: int, height: int, width: int) -> list[tuple[int, int]]:
+        """(FLOPs, numbers handed on) of each layer in order, for a block that does not begin the stream."""
+        attention = 4 * latent_frames * (height * width) ** 2 * self._dims[0]
+        convs = self._convs(latent_frames * height * width, latent_frames, False)
+        layers = [(conv.flops, conv.channels_out * conv.positions) for conv in convs]
+        return [(layers[0][0] + attention, layers[0][1]), *layers[1:]]
+
     @property
     def decoder_parameters(self) -> int:
         """Weights of the decoder's convolutions."""

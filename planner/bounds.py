@@ -1,22 +1,20 @@
-"""Lower bounds that no schedule can beat, whatever its placement; and the period of an endless stream.
-
-Both clip bounds leave transfers out, so they hold for any links.
-"""
+"""Lower bounds of the makespan that no schedule can beat."""
 
 from __future__ import annotations
 
-import heapq
-from fractions import Fraction
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
-import networkx as nx
+from planner.area import NO_CHAIN, Share, area
+from planner.candidates import Units, candidates, is_uniform, leaders
+from planner.heads import heads_tails, least_work
+from planner.instance import ORDER, Instance
+from planner.one_machine import one_machine
 
-from planner.action import Action, Kind
-from planner.cost import Costs
-from planner.patterns import Pattern
-from planner.problem import Problem
+__all__ = ["Bound", "BoundName", "heads_tails", "makespan_bound"]
 
-BoundName = Literal["critical path", "device area"]
+BoundName = Literal["critical path", "device area", "one device", "busiest link"]
+Job = tuple[int, int, int]  # head, work, tail
 
 
 class Bound(NamedTuple):
@@ -26,86 +24,131 @@ class Bound(NamedTuple):
     name: BoundName
 
 
-class Period(NamedTuple):
-    """Time between finished blocks in an endless stream, and what sets it."""
+def makespan_bound(instance: Instance, heads: Sequence[int] | None = None, tails: Sequence[int] | None = None) -> Bound:
+    """The largest of these bounds, microseconds; the first of equal ones.
 
-    value_us: Fraction
-    limit: Literal["dependencies", "devices", "decoder"]
-
-
-def makespan_bound(graph: nx.DiGraph[Action], costs: Costs, ranks: int) -> Bound:
-    """The larger of the critical path and the head/tail area bound, each on the fastest ranks.
-
-    Area: with heads h (earliest possible start) and tails q (work that must follow), `ranks` devices cannot finish
-    before (sum of the smallest heads, one a device + all work + sum of the smallest tails) / ranks. Subsets of the
-    actions with large heads and tails are tried too, as the whole set is not always the tightest.
+    Critical path: head + work + tail of a task. Device area: the work that units share, with the smallest heads and
+    tails around it. One device: what only one unit may run, or a chain must run on one. Busiest link: payloads that
+    must travel on one lane. `heads` and `tails` are those of `heads_tails`, or of `sharpen`; reckoned if not given.
     """
-    work = {action: min(costs.compute_us(action, rank) for rank in range(ranks)) for action in graph}
-    order = list(nx.topological_sort(graph))
-    heads: dict[Action, int] = {}
-    for action in order:
-        heads[action] = max((heads[p] + work[p] for p in graph.predecessors(action)), default=0)
-    tails: dict[Action, int] = {}
-    for action in reversed(order):
-        tails[action] = max((tails[s] + work[s] for s in graph.successors(action)), default=0)
-    path = max(heads[a] + work[a] + tails[a] for a in order)
-    area = _area(order, heads, work, tails, ranks)
-    return Bound(area, "device area") if area > path else Bound(path, "critical path")
+    if heads is None or tails is None:
+        heads, tails = heads_tails(instance)
+    load = _Load.of(instance, heads, tails)
+    found = [Bound(max(map(sum, load.jobs), default=0), "critical path"), Bound(_device_area(load), "device area")]
+    if load.chains or not load.uniform:
+        found.append(Bound(_one_device(load), "one device"))
+    if instance.wires:
+        found.append(Bound(_busiest_link(load), "busiest link"))
+    return max(found, key=lambda bound: bound.value_us)
 
 
-def steady_period(problem: Problem, pattern: Pattern, costs: Costs, ranks: int) -> Period:
-    """The least period of an endless stream on identical devices whose transfers cost nothing, in closed form.
+class _Load(NamedTuple):
+    instance: Instance
+    units: list[Units]
+    jobs: list[Job]
+    chains: dict[int, list[int]]  # by first task
+    uniform: bool
 
-    max(largest sum of `offset` consecutive passes; work of a block / ranks; the decoder, as decodes are chained).
-    Each term is necessary for any schedule; without decoding, running block b whole on rank b mod ranks reaches it.
-    Beyond the ramp every pass has its full context. Where the window holds no predecessor nothing chains the blocks.
-    """
-    spec = problem.model
-    settled = spec.window // spec.frames_per_block
-    passes = [costs.compute_us(Action(Kind.DENOISE, settled, step), 0) for step in range(spec.steps)]
-    if spec.clean_pass:
-        passes.append(costs.compute_us(Action(Kind.COMMIT, settled), 0))
-    decode = costs.compute_us(Action(Kind.DECODE, settled), 0) if problem.workload.decode else 0
-    span = min(pattern.offset, len(passes))
-    chain = max(sum(passes[i : i + span]) for i in range(len(passes) - span + 1))
-    share = Fraction(sum(passes) + decode, ranks)
-    if settled - 1 not in spec.context_blocks(settled):
-        chain = 0
-    value = max(Fraction(chain), share, Fraction(decode))
-    if value == chain:
-        return Period(value, "dependencies")
-    return Period(value, "devices" if value == share else "decoder")
+    @classmethod
+    def of(cls, instance: Instance, heads: Sequence[int], tails: Sequence[int]) -> _Load:
+        units = candidates(instance)
+        jobs = list(zip(heads, least_work(instance, units), tails, strict=True))
+        chains: dict[int, list[int]] = {}
+        for task, lead in enumerate(leaders(instance)):
+            if lead != task:
+                chains.setdefault(lead, [lead]).append(task)
+        return cls(instance, units, jobs, chains, is_uniform(instance))
 
 
-def _area(
-    actions: list[Action], heads: dict[Action, int], work: dict[Action, int], tails: dict[Action, int], ranks: int
-) -> int:
-    """The best head/tail area bound over the subsets 'head at least h' and 'tail at least q'."""
+def _device_area(load: _Load) -> int:
+    count = load.instance.units
+    if load.uniform and count == 1:
+        return one_machine(load.jobs)
+    chain = [NO_CHAIN] * load.instance.size
+    for lead, tasks in load.chains.items():
+        for task in tasks:
+            chain[task] = lead
+    if load.uniform:
+        shares = [(head, work, tail, of) for (head, work, tail), of in zip(load.jobs, chain, strict=True)]
+        return area(shares, [1] * count, count)
     best = 0
-    for key, other in ((heads, tails), (tails, heads)):
-        by_key = sorted(actions, key=lambda a: -key[a])
-        total, farthest = 0, _Smallest(ranks)
-        for i, action in enumerate(by_key):
-            total += work[action]
-            farthest.add(other[action])
-            closes = i + 1 == len(by_key) or key[by_key[i + 1]] < key[action]
-            # Fewer actions than ranks leave ranks idle altogether: the bound needs one action a rank.
-            if closes and i + 1 >= ranks:
-                nearest = sum(key[a] for a in by_key[i + 1 - ranks : i + 1])
-                best = max(best, -(-(nearest + total + farthest.total) // ranks))
+    for weights in _weights(load):
+        shares = _weighed(load, chain, weights)
+        heavy = [weight for weight in weights if weight]
+        if shares:
+            best = max(best, area(shares, heavy, 2 * len(heavy) - 1))
     return best
 
 
-class _Smallest:
-    """Sum of the `count` smallest numbers added so far."""
+def _weights(load: _Load) -> Iterator[list[int]]:
+    """Weights of units that may show what is short: all of them, and each set that some task is confined to."""
+    count = load.instance.units
+    for some in dict.fromkeys([tuple(range(count)), *load.units]):
+        if len(some) > 1:
+            yield [int(unit in some) for unit in range(count)]
+            speeds = [_speed(load, unit) if unit in some else 0 for unit in range(count)]
+            if len(set(speeds) - {0}) > 1:
+                yield speeds
 
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._heap: list[int] = []
-        self.total = 0
 
-    def add(self, number: int) -> None:
-        heapq.heappush(self._heap, -number)
-        self.total += number
-        if len(self._heap) > self._count:
-            self.total += heapq.heappop(self._heap)
+def _speed(load: _Load, unit: int) -> int:
+    """How fast the unit is on all it may run, against the fastest unit for each; thousandths."""
+    least = taken = 0
+    for row, units, job in zip(load.instance.durations, load.units, load.jobs, strict=True):
+        if unit in units:
+            least += job[1]
+            taken += row[unit]
+    return 1000 * least // taken if taken else 0
+
+
+def _weighed(load: _Load, chain: list[int], weights: list[int]) -> list[Share]:
+    """The tasks' shares, without those that weigh nothing; a gang has one on each of its units."""
+    shares: list[Share] = []
+    for task, ((head, _, tail), row) in enumerate(zip(load.jobs, load.instance.durations, strict=True)):
+        units = load.units[task]
+        if task in load.instance.gangs:
+            for held in load.instance.gangs[task]:
+                shares.append((head, weights[held] * row[units[0]], tail, NO_CHAIN))
+        else:
+            shares.append((head, min(weights[unit] * row[unit] for unit in units), tail, chain[task]))
+    return [share for share in shares if share[1]]
+
+
+def _one_device(load: _Load) -> int:
+    """The unit that has the most to run of what no other may; chains with it, on the unit that suits them best."""
+    durations = load.instance.durations
+    fixed: list[list[Job]] = [[] for _ in range(load.instance.units)]
+    for task, (units, (head, work, tail)) in enumerate(zip(load.units, load.jobs, strict=True)):
+        if len(units) == 1:
+            for held in load.instance.gangs.get(task, units):
+                fixed[held].append((head, work, tail))
+    best = max(map(one_machine, fixed))
+    for lead, tasks in load.chains.items():
+        if len(load.units[lead]) > 1:
+            own = {
+                unit: [(load.jobs[t][0], durations[t][unit], load.jobs[t][2]) for t in tasks]
+                for unit in load.units[lead]
+            }
+            best = max(best, min(one_machine(fixed[unit] + jobs) for unit, jobs in own.items()))
+    return best
+
+
+def _busiest_link(load: _Load) -> int:
+    """The lane with the most to carry of what must travel: its maker's and its reader's only units differ."""
+    instance, wires = load.instance, load.instance.wires or {}
+    streamed = {live.payload for lives in instance.live.values() for live in lives}
+    ways: dict[tuple[int, int, int], Job] = {}  # by payload and wire: when it is made, 0, and what follows
+    for task, reads in enumerate(instance.inputs):
+        for maker, payload in reads:
+            (source, *others), (target, *further) = load.units[maker], load.units[task]
+            if payload == ORDER or payload in streamed or others or further or source == target:
+                continue
+            made, after = sum(load.jobs[maker][:2]), sum(load.jobs[task][1:])
+            known = ways.get((payload, source, target), (0, 0, 0))
+            ways[payload, source, target] = made, 0, max(after, known[2])
+    lanes: dict[int, list[Job]] = {}
+    for (payload, source, target), (made, _, after) in ways.items():
+        wire = wires[source, target]
+        for lane in wire.lanes:
+            lanes.setdefault(lane, []).append((made, wire.transfer_us(instance.payload_bytes[payload]), after))
+    return max(map(one_machine, lanes.values()), default=0)

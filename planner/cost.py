@@ -1,119 +1,170 @@
-"""How long each action takes and how much memory it needs: from a measured profile, or from a roofline.
+"""How long each action takes, how payloads travel and how much memory they need: the one cost model.
 
-All durations are whole microseconds, at least one.
+Durations come from a measured profile, or from a roofline over data sheets. All are whole microseconds, at least one.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Iterable
 
-from models.spec import ModelSpec
 from planner.action import Action, Kind, Payload
-from planner.cluster import Device
 from planner.errors import InputError
+from planner.flow import Flow
+from planner.instance import Wire
+from planner.passes import Passes
+from planner.placement import group_fault
 from planner.problem import Problem
-from planner.profile import Profile, Timing
 
-# Share of a device's peak rate that a pass reaches. NVIDIA/flashdreams PERFORMANCE.md, Self-Forcing on A100: one
-# constant of about half the peak explains both a pass's intercept and its slope over the context.
-PASS_EFFICIENCY = 0.5
-# Share that the Wan decoder reaches. WaveForcing's table: three decoder stages of 95 + 99 + 96 ms for one block of
-# 12 frames at 480x832 on H200, against 40.65 TFLOP by our closed form.
-DECODE_EFFICIENCY = 0.14
-# Launching a pass's kernels, however small they are.
-LAUNCH_US = 50
-
-ComputeTime = Callable[[Action, int], int]
+# Pixels travel as 8-bit red, green and blue.
+BYTES_PER_PIXEL = 3
+SIDE_WORK = frozenset({Kind.DECODE, Kind.ENCODE, Kind.TEXT, Kind.RECACHE})
 
 
-class Costs(NamedTuple):
-    """Durations and sizes of one problem; `compute_us(action, rank)` and `transfer_us(payload)` in microseconds."""
+class Costs:
+    """Durations and sizes of one flow on the problem's devices."""
 
-    spec: ModelSpec
-    compute_us: ComputeTime
-    link_latency_us: int
-    link_bytes_per_us: float
+    def __init__(self, problem: Problem, flow: Flow) -> None:
+        _require_profile_fits(problem)
+        self.problem, self.flow, self.spec = problem, flow, problem.model
+        self.passes = Passes(problem, flow)
+        self.post_us = problem.profile.post_us if problem.profile else 0
+        self._durations: dict[object, int] = {}
+        self._wires: dict[tuple[int, int], Wire] = {}
+        self._sizes: dict[Payload, int] = {}
+        self._unit_of = {rank: unit for unit, ranks in enumerate(flow.layout.units) for rank in ranks}
+
+    # -- time ------------------------------------------------------------------------------------
+
+    def compute_us(self, action: Action, rank: int) -> int:
+        """How long a compute action takes on a rank, or on the group of ranks that it belongs to."""
+        key = self.passes.key(action, rank)
+        known = self._durations.get(key)
+        if known is None:
+            known = self._durations[key] = max(1, math.ceil(self.passes.action_us(action, self._group(rank))))
+        return known
+
+    def layer_us(self, action: Action, rank: int) -> int:
+        """How long one layer of a pass takes."""
+        return -(-self.compute_us(action, rank) // self.spec.layers)
+
+    def _group(self, rank: int) -> tuple[int, ...]:
+        """The ranks that run a pass together with this one; a rank that no unit has stands alone."""
+        return self.flow.layout.units[self._unit_of[rank]] if rank in self._unit_of else (rank,)
+
+    # -- transfers -------------------------------------------------------------------------------
+
+    def wire(self, source: int, target: int) -> Wire:
+        """The way from one rank to another, with the lanes it shares with other ways."""
+        if (source, target) not in self._wires:
+            self._wires[source, target] = self._find_wire(source, target)
+        return self._wires[source, target]
+
+    def transfer_us(self, payload: Payload, source: int, target: int) -> int:
+        return self.wire(source, target).transfer_us(self.payload_bytes(payload))
+
+    def stream_layer_us(self, payload: Payload, source: int, target: int) -> int:
+        """How long one layer's share of a payload is on its way."""
+        return self.wire(source, target).transfer_us(-(-self.payload_bytes(payload) // self.spec.layers))
+
+    def _find_wire(self, source: int, target: int) -> Wire:
+        cluster, profile = self.problem.cluster, self.problem.profile
+        node = cluster.node_of
+        link, ends, size = cluster.link, (source, target), cluster.size
+        if node[source] != node[target]:
+            assert cluster.network is not None, "a cluster of several nodes has a network"
+            link = cluster.network
+            if link.sharing != "pair":
+                ends = size + node[source], size + node[target]
+        latency, gbps, sharing = link.latency_us, link.bandwidth_gbps, link.sharing
+        if profile is not None and node[source] == node[target]:
+            latency, gbps, sharing = profile.link_latency_us, profile.link_bandwidth_gbps, profile.link_sharing
+        # One gigabyte per second is a thousand bytes per microsecond.
+        inside = node[source] if node[source] == node[target] else max(node) + 1
+        return Wire(latency, gbps * 1000, _lanes(sharing, *ends, size + max(node) + 1, inside))
+
+    # -- memory ----------------------------------------------------------------------------------
 
     def payload_bytes(self, payload: Payload) -> int:
-        """Bytes that a transfer of the payload moves and that holding it takes."""
-        return self.spec.kv_bytes_per_block if payload.carries == "kv" else self.spec.latent_bytes_per_block
+        """Bytes of a payload on one rank: all that holding it takes, and that a transfer of it moves."""
+        known = self._sizes.get(payload)
+        if known is None:
+            known = self._sizes[payload] = self._size(payload)
+        return known
 
-    def transfer_us(self, payload: Payload) -> int:
-        return max(1, self.link_latency_us + math.ceil(self.payload_bytes(payload) / self.link_bytes_per_us))
+    def _size(self, payload: Payload) -> int:
+        spec, flow = self.spec, self.flow
+        carries, block = payload.carries, payload.block
+        if carries in ("kv", "context"):
+            frames = spec.block_frames(block)
+            if carries == "context":
+                frames = sum(spec.block_frames(earlier) for earlier in spec.context_blocks(block))
+            split = flow.layout.denoising if flow.placement.passes == "ring" else flow.placement.degree
+            return -(-frames * spec.kv_bytes_per_frame // split)
+        if carries == "pixels":
+            return spec.pixel_frames(block) * spec.pixel_height * spec.pixel_width * BYTES_PER_PIXEL
+        if carries == "features":
+            return self.passes.decoder.handed_on[payload.step or 0]
+        if carries == "hidden":
+            passes = len(flow.wave(block))
+            return passes * spec.tokens_per_block * spec.dim * spec.activation_bytes_per_number
+        if carries == "text":
+            return spec.text_length * spec.text_dim * spec.activation_bytes_per_number
+        return spec.latent_bytes_per_frame * spec.block_frames(block)
 
-    def resident_bytes(self, *, denoises: bool, decodes: bool) -> int:
+    def resident_bytes(self, actions: Iterable[Action]) -> int:
         """Memory a rank needs before it holds any payload: weights and the working memory of one action.
 
-        `denoises` and `decodes` say which models the rank's program runs.
+        Which models it holds follows from the kinds of action its program runs.
         """
+        spec, flow = self.spec, self.flow
+        kinds: set[Kind] = set()
+        most = 1
+        for action in actions:
+            kinds.add(action.kind)
+            most = max(most, len(action.batch))
         total = 0
-        if denoises:
-            total += self.spec.weight_bytes + self.spec.activation_bytes
-        if decodes:
-            pixels = self.spec.pixel_height * self.spec.pixel_width
-            # Two full-resolution feature maps of the decoder's narrowest level, in float32, for one block.
-            frames = self.spec.frames_per_block * self.spec.vae_stride[0]
-            maps = 2 * 4 * self.spec.vae.decoder_dim * pixels * frames // self.spec.vae.pixel_patch**2
-            total += self.spec.decoder_weight_bytes + maps
+        if kinds & {Kind.DENOISE, Kind.COMMIT, Kind.TICK, Kind.BATCH, Kind.SLICE, Kind.RECACHE}:
+            split = flow.placement.degree if flow.placement.method == "tensor" else 1
+            if Kind.SLICE in kinds:
+                split = flow.layout.denoising
+            total += -(-spec.weight_bytes // split) + most * -(-spec.activation_bytes // flow.placement.degree)
+        if kinds & {Kind.TICK}:
+            # A layer's K/V of all blocks in flight is on every rank while that layer runs.
+            in_flight = -(-spec.passes // flow.pattern.offset)
+            total += -(-in_flight * spec.kv_bytes_per_block // (spec.layers * flow.placement.degree))
+        if kinds & {Kind.DECODE, Kind.ENCODE}:
+            total += self.passes.decoder.resident_bytes
+        if Kind.TEXT in kinds:
+            total += spec.text_encoder_bytes
         return total
 
 
-def costs(problem: Problem) -> Costs:
-    """The costs of a problem: its profile's if it has one, else a roofline's.
-
-    Raises InputError if the profile was measured on another kind of device than the cluster's.
+def _lanes(sharing: str, source: int, target: int, ends: int, bus: int) -> tuple[int, ...]:
+    """Numbers of what a message has to itself. `ends` is how many ports there are of each kind; each node has a bus,
+    and the network one more.
     """
-    spec, profile, link = problem.model, problem.profile, problem.cluster.link
+    if sharing == "pair":
+        return (3 * ends + source * ends + target,)
+    return (source, ends + target) if sharing == "port" else (2 * ends + bus,)
+
+
+def _require_profile_fits(problem: Problem) -> None:
+    profile = problem.profile
     if profile is None:
-        per_rank = [_roofline(spec, device) for device in problem.cluster.devices]
-        # One gigabyte per second is a thousand bytes per microsecond.
-        return Costs(spec, lambda action, rank: per_rank[rank](action), link.latency_us, link.bandwidth_gbps * 1000)
+        return
     for rank, device in enumerate(problem.cluster.devices):
         if device.kind != profile.device:
             raise InputError(f"profile: measured on {profile.device!r}, but rank {rank} is {device.kind!r}")
-    measured = _measured(spec, profile)
-    return Costs(
-        spec, lambda action, _rank: measured(action), profile.link_latency_us, profile.link_bandwidth_gbps * 1000
-    )
 
 
-def _roofline(spec: ModelSpec, device: Device) -> Callable[[Action], int]:
-    flops_per_us = device.peak_tflops * 1e6
-    bytes_per_us = device.memory_gbps * 1e3
-    largest = spec.window // spec.frames_per_block
-    pass_us = []
-    for context in range(largest):
-        compute = spec.pass_flops(context) / (flops_per_us * PASS_EFFICIENCY)
-        memory = (spec.weight_bytes + (context + 1) * spec.kv_bytes_per_block) / bytes_per_us
-        pass_us.append(LAUNCH_US + math.ceil(max(compute, memory)))
-    decode_us = [
-        LAUNCH_US + math.ceil(spec.decode_flops(block) / (flops_per_us * DECODE_EFFICIENCY)) for block in (0, 1)
-    ]
-
-    def duration(action: Action) -> int:
-        if action.kind is Kind.DECODE:
-            return decode_us[min(action.block, 1)]
-        return pass_us[len(spec.context_blocks(action.block))]
-
-    return duration
-
-
-def _measured(spec: ModelSpec, profile: Profile) -> Callable[[Action], int]:
-    def duration(action: Action) -> int:
-        if action.kind is Kind.DECODE:
-            return (profile.decode_first if action.block == 0 else profile.decode).median_us
-        table = profile.clean if action.kind is Kind.COMMIT else profile.denoise
-        return _at(table, len(spec.context_blocks(action.block)))
-
-    return duration
-
-
-def _at(table: tuple[Timing, ...], context: int) -> int:
-    """The table's entry for a context, or the line through its last two entries beyond its end."""
-    if context < len(table):
-        return table[context].median_us
-    last = table[-1].median_us
-    slope = last - table[-2].median_us if len(table) > 1 else 0
-    return max(1, last + slope * (context - len(table) + 1))
+def costs(problem: Problem, flow: Flow) -> Costs:
+    """The costs of a flow. Raises InputError if the profile was measured on another kind of device than there is,
+    or if a pass cannot be split over the placement's groups.
+    """
+    placement = flow.placement
+    if placement.degree > 1:
+        fault = group_fault(problem.model, placement.method, placement.degree)
+        if fault:
+            raise InputError(f"placement: {placement}: {fault}")
+    return Costs(problem, flow)

@@ -122,9 +122,18 @@ class _ShortCluster(Value):
     count: StrictInt = 1
     price_per_hour: float | None = Field(default=None, ge=0)
     link: str | None = None
+    per_node: StrictInt | None = None
+    network: str | None = None
 
     def cluster(self) -> Cluster:
-        return Cluster.of(self.device, self.count, price_per_hour=self.price_per_hour, link=self.link)
+        return Cluster.of(
+            self.device,
+            self.count,
+            price_per_hour=self.price_per_hour,
+            link=self.link,
+            per_node=self.per_node,
+            network=self.network,
+        )
 
 
 def _expand_problem(data: dict[str, Any], path: str) -> dict[str, Any]:

@@ -1,32 +1,32 @@
-"""Lowers a schedule to programs: sends, receives and frees take their places between the compute actions.
+"""Lowers a draft to programs: sends, receives and frees take their places between the compute actions.
 
 A transfer is posted on both sides after the last compute action that ends before it starts, so on no rank does it
-wait to be posted; links carry their transfers in the order of the posts. A payload's storage is freed once its last
-local reader is done and no transfer of it is under way.
+wait to be posted; links carry their transfers in the order of the posts. A stream is posted before the action that
+makes it. A payload's storage is freed once its last local reader is done and no transfer of it is under way.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from operator import itemgetter
-
-import networkx as nx
 
 from planner.action import Action, Kind, Payload
-from planner.schedulers.list_schedule import Schedule
+from planner.draft import Draft, Move
+from planner.flow import Flow
+
+Place = tuple[int, int]  # rank, and how many compute actions precede
 
 
-def lower(schedule: Schedule, graph: nx.DiGraph[Action]) -> list[list[Action]]:
+def lower(draft: Draft, flow: Flow) -> list[list[Action]]:
     """Each rank's program, in order."""
-    posts = _posts(schedule)
-    frees = _frees(schedule, graph)
+    posts = _posts(draft)
+    frees = _frees(draft, flow)
     programs = []
-    for rank, rows in enumerate(schedule.ranks):
+    for rank, rows in enumerate(draft.ranks):
         program: list[Action] = []
         for place in range(len(rows) + 1):
             # Frees last: one that waits for its send must not keep a receive from being posted.
-            program += [action for _, action in sorted(posts[rank, place], key=itemgetter(0))]
+            program += [post for _, _, post in sorted(posts[rank, place], key=lambda item: item[:2])]
             program += [_free(payload) for payload in frees[rank, place]]
             if place < len(rows):
                 program.append(rows[place].action)
@@ -34,60 +34,56 @@ def lower(schedule: Schedule, graph: nx.DiGraph[Action]) -> list[list[Action]]:
     return programs
 
 
-def _posts(schedule: Schedule) -> dict[tuple[int, int], list[tuple[int, Action]]]:
-    """Sends and receives by (rank, how many compute actions precede them)."""
-    ends = [[row.end_us for row in rows] for rows in schedule.ranks]
-    posts: dict[tuple[int, int], list[tuple[int, Action]]] = defaultdict(list)
-    for payload, source, target, start, _ in schedule.transfers:
-        carries, block, step = payload
-        for rank, kind, peer in ((source, Kind.SEND, target), (target, Kind.RECV, source)):
-            posts[rank, bisect_right(ends[rank], start)].append((start, Action(kind, block, step, carries, peer)))
+def _posts(draft: Draft) -> dict[Place, list[tuple[int, int, Action]]]:
+    """(start, number, action) of the sends and receives at each place: in the same order on both ends."""
+    ends = [[row.end_us for row in rows] for rows in draft.ranks]
+    posts: dict[Place, list[tuple[int, int, Action]]] = defaultdict(list)
+    for number, move in enumerate(sorted(draft.moves, key=_by_time)):
+        kinds = (Kind.STREAM, Kind.TAP) if move.live else (Kind.SEND, Kind.RECV)
+        for rank, kind, peer in ((move.source, kinds[0], move.target), (move.target, kinds[1], move.source)):
+            place = rank, bisect_right(ends[rank], move.start_us)
+            posts[place].append((move.start_us, number, _transfer(kind, move.payload, peer)))
     return posts
 
 
-def _frees(schedule: Schedule, graph: nx.DiGraph[Action]) -> dict[tuple[int, int], list[Payload]]:
-    """Payloads given up by (rank, how many compute actions precede that), in the order they were made.
+def _by_time(move: Move) -> tuple[int, int, int, int, Payload]:
+    return move.start_us, move.end_us, move.source, move.target, move.payload
 
-    `idle_from` holds when each payload on each rank is last needed; a clip's output is not in it, as it stays.
-    """
-    starts = [[row.start_us for row in rows] for rows in schedule.ranks]
+
+def _frees(draft: Draft, flow: Flow) -> dict[Place, list[Payload]]:
+    """Payloads given up at each place, in the order they were made; a clip's output is not among them, as it stays."""
+    starts = [[row.start_us for row in rows] for rows in draft.ranks]
     idle_from: dict[tuple[int, Payload], int] = {}
-    for rank, rows in enumerate(schedule.ranks):
+    for rank, rows in enumerate(draft.ranks):
         for action, _, end in rows:
-            for payload in made_by(action):
-                if not _is_output(action, payload, graph):
+            for payload in flow.makes(action):
+                if not is_output(payload, flow):
                     idle_from[rank, payload] = end
-    for transfer in schedule.transfers:
-        at = (transfer.source, transfer.payload)
+    for move in draft.moves:
+        at = (move.source, move.payload)
         if at in idle_from:
-            idle_from[at] = max(idle_from[at], transfer.end_us)
-        idle_from[transfer.target, transfer.payload] = transfer.end_us
-    for rank, rows in enumerate(schedule.ranks):
+            idle_from[at] = max(idle_from[at], move.end_us)
+        idle_from[move.target, move.payload] = move.end_us
+    for rank, rows in enumerate(draft.ranks):
         for action, _, end in rows:
-            for _, _, data in graph.in_edges(action, data=True):
-                at = (rank, data["payload"])
-                if at in idle_from:
-                    idle_from[at] = max(idle_from[at], end)
-    frees: dict[tuple[int, int], list[Payload]] = defaultdict(list)
+            for payload in flow.needs(action):
+                if (rank, payload) in idle_from:
+                    idle_from[rank, payload] = max(idle_from[rank, payload], end)
+    frees: dict[Place, list[Payload]] = defaultdict(list)
     for (rank, payload), idle in idle_from.items():
         frees[rank, bisect_left(starts[rank], idle)].append(payload)
     return frees
 
 
-def made_by(action: Action) -> tuple[Payload, ...]:
-    """What a compute action leaves behind."""
-    if action.kind is Kind.DECODE:
-        return ()
-    kv = Payload("kv", action.block, action.step)
-    return (kv,) if action.kind is Kind.COMMIT else (kv, Payload("latents", action.block, action.step))
-
-
-def _is_output(action: Action, payload: Payload, graph: nx.DiGraph[Action]) -> bool:
+def is_output(payload: Payload, flow: Flow) -> bool:
     """Whether latents are the clip itself: a block's last, where nothing is decoded."""
-    if payload.carries != "latents" or Action(Kind.DECODE, action.block) in graph:
+    if flow.decodes or payload.carries != "latents":
         return False
-    assert action.step is not None
-    return Action(Kind.DENOISE, action.block, action.step + 1) not in graph
+    return payload.step == flow.spec.block_steps(payload.block) - 1
+
+
+def _transfer(kind: Kind, payload: Payload, peer: int) -> Action:
+    return Action(kind, payload.block, payload.step, payload.carries, peer)
 
 
 def _free(payload: Payload) -> Action:

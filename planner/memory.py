@@ -4,32 +4,69 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from planner.action import Action, Carried, Kind
+from planner.action import COMING, Action, Carried, Kind, Payload
 from planner.cost import Costs
-from planner.lower import made_by
+from planner.flow import Flow
 
 
-def slots_needed(program: Iterable[Action]) -> int:
+def slots_needed(program: Iterable[Action], flow: Flow) -> int:
     """The most K/V versions that a rank holds at once, own and received, if it walks the program in order."""
-    return max((held["kv"] for held in _held(program)), default=0)
+    held = most = 0
+    for change, payload in _changes(program, flow):
+        if payload.carries == "kv":
+            held += change
+            most = max(most, held)
+    return most
 
 
 def peak_bytes(program: Sequence[Action], costs: Costs) -> int:
     """Weights, working memory and payloads of a rank at their joint peak."""
-    kinds = {action.kind for action in program}
-    resident = costs.resident_bytes(denoises=bool(kinds & {Kind.DENOISE, Kind.COMMIT}), decodes=Kind.DECODE in kinds)
-    kv, latents = costs.spec.kv_bytes_per_block, costs.spec.latent_bytes_per_block
-    payloads = max((held["kv"] * kv + held["latents"] * latents for held in _held(program)), default=0)
-    return resident + payloads
+    held = most = 0
+    for change, payload in _changes(program, costs.flow):
+        held += change * costs.payload_bytes(payload)
+        most = max(most, held)
+    return costs.resident_bytes(program) + most
 
 
-def _held(program: Iterable[Action]) -> Iterator[dict[Carried, int]]:
-    """How many payloads of each kind a rank holds after each action; the same dict every time."""
-    held: dict[Carried, int] = {"kv": 0, "latents": 0}
+def kept_bytes(program: Sequence[Action], costs: Costs) -> dict[Carried, int]:
+    """The most that each kind of payload takes on a rank, each at its own peak."""
+    held: dict[Carried, int] = {}
+    most: dict[Carried, int] = {}
+    for change, payload in _changes(program, costs.flow):
+        now = held.get(payload.carries, 0) + change * costs.payload_bytes(payload)
+        held[payload.carries] = now
+        most[payload.carries] = max(most.get(payload.carries, 0), now)
+    return most
+
+
+def least_bytes(costs: Costs) -> str:
+    """Why no schedule of a case can fit in memory, with the numbers; empty if this bound rules nothing out.
+
+    Some denoising rank holds the weights and all that the pass with the longest context reads and makes.
+    """
+    flow, spec = costs.flow, costs.spec
+    block = min(flow.blocks - 1, spec.window // spec.frames_per_block)
+    action = Action(Kind.DENOISE, block, spec.block_steps(block) - 1)
+    if flow.placement.passes in ("batched", "ring") or flow.pattern.is_joint:
+        return ""
+    weights = costs.resident_bytes([action])
+    kv = sum(costs.payload_bytes(payload) for payload in (*flow.needs(action), *flow.makes(action)))
+    ranks = [rank for unit in range(flow.layout.denoising) for rank in flow.layout.units[unit]]
+    device = max((costs.problem.cluster.devices[rank] for rank in ranks), key=lambda d: d.memory_bytes)
+    if weights + kv <= device.memory_bytes:
+        return ""
+    return (
+        f"memory: weights and working memory {weights / 1e9:.1f} GB + K/V of one pass {kv / 1e9:.1f} GB > "
+        f"{device.memory_bytes / 1e9:.1f} GB of {device.kind}"
+    )
+
+
+def _changes(program: Iterable[Action], flow: Flow) -> Iterator[tuple[int, Payload]]:
+    """+1 with each payload that comes to the rank, -1 with each that it gives up."""
     for action in program:
         if action.is_compute:
-            for payload in made_by(action):
-                held[payload.carries] += 1
-        elif action.carries is not None:
-            held[action.carries] += {Kind.RECV: 1, Kind.FREE: -1}.get(action.kind, 0)
-        yield held
+            yield from ((1, payload) for payload in flow.makes(action))
+        elif action.kind in COMING:
+            yield 1, action.payload
+        elif action.kind is Kind.FREE:
+            yield -1, action.payload

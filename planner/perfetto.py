@@ -1,4 +1,8 @@
-"""Timelines for ui.perfetto.dev: TrackEvent protobuf, a track per rank and per link end, arrows along transfers."""
+"""Timelines for ui.perfetto.dev: TrackEvent protobuf, a track per rank and per link end, arrows along transfers.
+
+A slice is named by its action's text: `tick 9 b3.s2 b4.s0` is this rank's share of a gang. What streams layer by layer
+has tracks of its own, next to what is sent whole.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from perfetto.protos.perfetto.trace.perfetto_trace_pb2 import TrackDescriptor, TrackEvent
 from perfetto.trace_builder.proto_builder import TraceProtoBuilder
 
-from planner.action import Kind, Payload, TimedAction
+from planner.action import LEAVING, Kind, Payload, TimedAction
 
 SEQUENCE = 1
 
@@ -28,14 +32,14 @@ def to_perfetto(timelines: Mapping[str, Sequence[Sequence[TimedAction]]]) -> byt
 
 
 def _transfers(writer: _Writer, name: str, group: int, ranks: Sequence[Sequence[TimedAction]]) -> None:
-    """Each link's sends on its own track, with a flow to the receive on the other side."""
+    """Each link's sends and streams on tracks of their own, with a flow to the other end of each."""
     tracks: dict[tuple[Kind, int, int], int] = {}
     for rank, rows in enumerate(ranks):
         for row in rows:
             kind, peer = row.action.kind, row.action.peer
             if peer is None:
                 continue
-            source, target = (rank, peer) if kind is Kind.SEND else (peer, rank)
+            source, target = (rank, peer) if kind in LEAVING else (peer, rank)
             key = (kind, source, target)
             if key not in tracks:
                 tracks[key] = writer.track(f"{kind} {source} to {target}", group)

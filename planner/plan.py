@@ -7,9 +7,10 @@ jitter cannot invalidate a plan.
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from planner.errors import InputError, MismatchError
 from planner.patterns import Pattern
@@ -17,34 +18,103 @@ from planner.problem import Problem
 from planner.rows import Rows, finished_us, makespan_us, rows_from_text, rows_to_text
 from planner.value import Document, Value
 
+RATIO = r"^[1-9][0-9]{0,30}(/[1-9][0-9]{0,30})?$"
+
+Objective = Literal["makespan", "period", "first-frame", "control", "devices", "money"]
+
 
 class Evidence(Value):
-    """Why to believe the plan: no schedule of this pattern on these devices can take less than `bound_us`."""
+    """Why to believe the plan: nothing of what `proves` names can have a smaller `value` than `bound`.
+
+    Times are microseconds, money is what a clip costs. `proves` says which schedules the bound holds for: all of the
+    problem that `plan()` could have chosen, all of the plan's pattern, or all of its pattern and placement.
+    """
 
     status: Literal["OPTIMAL", "FEASIBLE"]
-    objective: Literal["makespan"] = "makespan"
-    value_us: int = Field(ge=0)
-    bound_us: int = Field(ge=0)
-    bound: Literal["critical path", "device area"]
+    objective: Objective = "makespan"
+    value: int | float = Field(ge=0)
+    bound: int | float = Field(ge=0)
+    bound_by: str = Field(description="what the bound rests on, such as 'critical path' or 'device area'")
+    proves: Literal["problem", "pattern", "placement"] = "pattern"
     solver: str
     version: str
+    seed: int = 0
+
+    @property
+    def gap(self) -> float | None:
+        """How much more than the best possible the value is at most, as a share of the bound; None without a bound."""
+        if self.bound:
+            return self.value / self.bound - 1
+        return None if self.value else 0.0
+
+
+class Alternative(Value):
+    """What else was tried, and why it is not the plan."""
+
+    pattern: str
+    placement: str
+    name: str = Field(default="", description="of the published system that runs this schedule, if one does")
+    devices: int = Field(ge=0)
+    value: int | float | None = Field(default=None, description="of the objective; None if there is no such plan")
+    lost: str = Field(description="why it was not chosen; empty for the plan itself")
+
+
+class Repeat(Value):
+    """A stream's kernel: rows that stand in the plan once and run `copies` times more.
+
+    Rows `places[r]` = [begin, end) of rank r are the kernel. In its c-th copy every block from `first_block` on is
+    c x `kernel_blocks` later, and every time c x `kernel_us`; what follows the kernel moves on by all copies.
+    """
+
+    first_block: int = Field(ge=0)
+    kernel_blocks: PositiveInt
+    kernel_us: PositiveInt
+    copies: int = Field(ge=0)
+    places: tuple[tuple[int, int], ...]
+
+    @property
+    def period_us(self) -> Fraction:
+        """Time between finished blocks, exactly."""
+        return Fraction(self.kernel_us, self.kernel_blocks)
+
+
+class Steady(Value):
+    """The endless stream behind a plan. Periods are microseconds between finished blocks, exact, like `12345/2`.
+
+    No schedule of the plan's pattern and placement can have a period below `bound`, because of `limit`: `certificate`
+    names the tasks on the critical cycle, or the resource that is busy all the time. More devices than
+    `most_useful` cannot lower the bound; None if each further one does.
+    """
+
+    period: str = Field(pattern=RATIO)
+    bound: str = Field(pattern=RATIO)
+    limit: str
+    certificate: tuple[str, ...]
+    most_useful: int | None = None
 
     @property
     def gap(self) -> float:
-        """How much longer than the best possible the plan takes at most, as a share of the bound."""
-        return self.value_us / self.bound_us - 1 if self.bound_us else 0.0
+        """How much longer the plan's period is at most than the best possible, as a share of that."""
+        return float(Fraction(self.period) / Fraction(self.bound)) - 1
 
 
 class Plan(Document):
-    """A schedule of one problem: a program of timed actions per rank."""
+    """A schedule of one problem: a program of timed actions per rank.
 
-    schema_name: Literal["blockcascade.plan/1"] = "blockcascade.plan/1"
+    A plan with a `repeat` holds a shorter clip: prologue, one kernel, epilogue; `unrolled` gives the whole.
+    """
+
+    schema_name: Literal["blockcascade.plan/2"] = "blockcascade.plan/2"
     problem_digest: str = Field(pattern=r"^[0-9a-f]{64}$")
     pattern: Pattern
     placement: str
+    switch_ticks: tuple[int, ...] = Field(default=(), description="from which tick on each further prompt is read")
     last_step: int = Field(ge=0, description="the denoise step that leaves a block's clean latents")
     ranks: Rows = Field(min_length=1)
+    repeat: Repeat | None = None
+    steady: Steady | None = None
     evidence: Evidence
+    alternatives: tuple[Alternative, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property

@@ -1,10 +1,10 @@
-"""What one device was measured to take, instead of what a roofline guesses."""
+"""What one device was measured to take, instead of what a roofline guesses; every figure can be written by hand."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from planner.value import Document, Value
 
@@ -12,19 +12,34 @@ MAX_US = 10**10  # an action of nearly three hours
 
 
 class Timing(Value):
-    """One repeated measurement: median and 95th percentile, microseconds."""
+    """One repeated measurement: median and 95th percentile, microseconds.
+
+    `context` says for how many earlier blocks read, where a table leaves some out.
+    """
 
     median_us: int = Field(gt=0, le=MAX_US)
     p95_us: int = Field(gt=0, le=MAX_US)
     samples: PositiveInt
+    context: int | None = Field(default=None, ge=0, le=10**6)
+
+
+class Parallel(Value):
+    """A pass on a group of `degree` devices takes `share` of what it takes on one (0.25 on four would be ideal)."""
+
+    method: Literal["ulysses", "tensor"]
+    degree: int = Field(ge=2)
+    share: float = Field(gt=0, le=2)
 
 
 class Profile(Document):
     """Measured durations of one model on one kind of device.
 
-    `denoise` and `clean` are indexed by the number of earlier blocks read, from 0; beyond the last entry a pass is
-    extrapolated along the last two. `busy_ranks` says how many ranks worked at once while it was measured: on
-    shared memory a pass is slower beside others than alone.
+    `denoise` and `clean` hold a pass by the number of earlier blocks read: each entry's `context`, or its place from
+    0. Between two entries a pass lies on the line through them, beyond the last on the line through the last two.
+    `decode_parts`: the decoder's parts in order, for splitting it over devices; they need not add up to `decode`.
+    `batch_share`: what the 2nd, 3rd ... pass of a batch adds, as a share of a pass alone (1 if not given).
+    `busy_ranks` says how many ranks worked at once while it was measured: on shared memory a pass is slower beside
+    others than alone. Left out, `encode_us` to `text_us` are reckoned from the data sheet.
     """
 
     schema_name: Literal["blockcascade.profile/1"] = "blockcascade.profile/1"
@@ -36,5 +51,33 @@ class Profile(Document):
     clean: tuple[Timing, ...] = ()
     decode_first: Timing
     decode: Timing
+    decode_parts: tuple[Timing, ...] = ()
+    encode_us: int | None = Field(default=None, gt=0, le=MAX_US)
+    recache_us: int | None = Field(default=None, gt=0, le=MAX_US)
+    text_us: int | None = Field(default=None, gt=0, le=MAX_US)
+    block_overhead_us: int = Field(default=0, ge=0, le=MAX_US, description="added to each block's first pass")
+    tick_overhead_us: int = Field(default=0, ge=0, le=MAX_US, description="added to a joint tick of several passes")
+    joint_stretch: float | None = Field(default=None, gt=0, le=100, description="of passes in a joint tick of several")
+    batch_share: tuple[float, ...] = ()
+    parallel: tuple[Parallel, ...] = ()
+    post_us: int = Field(default=0, ge=0, le=MAX_US, description="the host's time to post a send or a receive")
     link_latency_us: int = Field(ge=0, le=MAX_US)
     link_bandwidth_gbps: float = Field(ge=1e-6, le=1e9)
+    link_sharing: Literal["pair", "port", "bus"] = "pair"
+
+    @model_validator(mode="after")
+    def _contexts_rise(self) -> Self:
+        for name in ("denoise", "clean"):
+            contexts = [context for context, _ in points(getattr(self, name))]
+            if contexts != sorted(set(contexts)):
+                raise ValueError(f"{name}: contexts must rise, got {contexts}")
+        if any(not 0 < share <= 10 for share in self.batch_share):
+            raise ValueError("batch_share: each must be above 0 and at most 10")
+        return self
+
+
+def points(table: tuple[Timing, ...]) -> list[tuple[int, int]]:
+    """(context, median in microseconds) of each entry."""
+    return [
+        (place if timing.context is None else timing.context, timing.median_us) for place, timing in enumerate(table)
+    ]

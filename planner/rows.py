@@ -73,14 +73,30 @@ def makespan_us(ranks: Sequence[Sequence[TimedAction]]) -> int:
 
 
 def finished_us(ranks: Sequence[Sequence[TimedAction]], last_step: int) -> list[int]:
-    """When each block is finished: decoded, or where nothing is decoded, through its last denoise step."""
-    ends: dict[Kind, dict[int, int]] = {Kind.DECODE: {}, Kind.DENOISE: {}}
+    """When each block is finished: decoded, or where nothing is decoded, through its last denoise step.
+
+    `last_step` is that of all blocks but the first, which may have steps of its own.
+    """
+    decoded: dict[int, int] = {}
+    denoised: dict[int, tuple[int, int]] = {}  # the last step so far, and when the last rank is through it
     for rows in ranks:
-        for (kind, block, step, *_), _start, end in rows:
-            if kind is Kind.DECODE or (kind is Kind.DENOISE and step == last_step):
-                ends[kind][block] = end
-    chosen = ends[Kind.DECODE] or ends[Kind.DENOISE]
-    return [chosen[block] for block in sorted(chosen)]
+        for action, _start, end in rows:
+            if action.kind is Kind.DECODE:
+                decoded[action.block] = max(end, decoded.get(action.block, 0))
+            for block, step in action.passes:
+                if step is not None and (step == last_step or block == 0):
+                    denoised[block] = max((step, end), denoised.get(block, (0, 0)))
+    return [decoded[block] for block in sorted(decoded)] or [denoised[block][1] for block in sorted(denoised)]
+
+
+def begun_us(ranks: Sequence[Sequence[TimedAction]]) -> list[int]:
+    """When each block's first pass starts."""
+    begun: dict[int, int] = {}
+    for rows in ranks:
+        for action, start, _end in rows:
+            for block, _ in action.passes:
+                begun[block] = min(start, begun.get(block, start))
+    return [begun[block] for block in sorted(begun)]
 
 
 def busy_us(rows: Sequence[TimedAction]) -> int:

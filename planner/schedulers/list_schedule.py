@@ -1,168 +1,93 @@
-"""List scheduling: what is ready goes to a rank, the longest way to the end first.
-
-A payload that a rank lacks is sent once, as soon as its link is free; links serve in the order of the decisions.
-"""
+"""List scheduling: what is ready goes to a unit, one task after the other."""
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from heapq import heapify, heappop, heappush, heapreplace
+from typing import Literal
 
-import networkx as nx
-
-from planner.action import Action, Kind, Payload, TimedAction
-from planner.cost import Costs
-from planner.placement import Placement
+from planner.heads import heads_tails
+from planner.instance import Instance, Schedule
+from planner.schedulers.desk import Desk
+from planner.schedulers.equal_units import fill
+from planner.schedulers.table import Table
 
 Rule = Literal["oldest block", "earliest start", "longest tail"]
 RULES: tuple[Rule, ...] = ("oldest block", "earliest start", "longest tail")
 
 
-class Transfer(NamedTuple):
-    """One payload's way over one link, microseconds."""
-
-    payload: Payload
-    source: int
-    target: int
-    start_us: int
-    end_us: int
-
-
-class Schedule(NamedTuple):
-    """Compute actions per rank in order of time, and the transfers between them."""
-
-    ranks: list[list[TimedAction]]
-    transfers: list[Transfer]
-
-    @property
-    def makespan_us(self) -> int:
-        return max(rows[-1].end_us for rows in self.ranks if rows)
-
-
-def bottom_levels(graph: nx.DiGraph[Action], costs: Costs, ranks: int) -> dict[Action, int]:
-    """Longest way from each action's start to the end of the clip on the fastest ranks, transfers not counted."""
-    levels: dict[Action, int] = {}
-    for action in reversed(list(nx.topological_sort(graph))):
-        after = max((levels[successor] for successor in graph.successors(action)), default=0)
-        levels[action] = after + min(costs.compute_us(action, rank) for rank in range(ranks))
-    return levels
-
-
 def list_schedule(
-    graph: nx.DiGraph[Action], costs: Costs, placement: Placement, ranks: int, rule: Rule = "earliest start"
+    instance: Instance,
+    rule: Rule = "earliest start",
+    tails: Sequence[int] | None = None,
+    priorities: Sequence[int] | None = None,
 ) -> Schedule:
-    """A schedule of every action of the graph.
+    """A schedule of every task.
 
-    Of all that is ready, rule `earliest start` takes what can begin first, ties by the longest tail; `oldest block`
-    does too, but breaks ties for the block that shows first; `longest tail` takes the most urgent, on the rank where
-    it ends first.
+    A ready task would go to the unit where it ends first. Of all that are ready, `earliest start` takes what begins
+    first there, ties by the longest tail, then the newest; `oldest block` does too, but breaks ties for the block that
+    shows first; `longest tail` takes the most urgent, whenever it begins. `tails` are those of `heads_tails`, reckoned
+    if not given. `priorities`, the larger the more urgent, stand in for what breaks ties. O(n log n) on equal units
+    without transfers, gangs and live inputs; else O(n x units) offers and more where tasks wait for one another.
     """
-    levels = bottom_levels(graph, costs, ranks)
-    waiting = {action: graph.in_degree(action) for action in graph}
-    ready = {action for action, count in waiting.items() if count == 0}
-    desk = _Desk(graph, costs, placement, ranks)
+    table = Table.of(instance)
+    order = _order(table, rule, tails, priorities)
+    if rule == "longest tail":
+        return urgent_first(table, order)
+    return fill(table, order) if table.is_plain else first_come(table, order)
+
+
+def urgent_first(table: Table, order: Sequence[int]) -> Schedule:
+    """The most urgent of what is ready is placed, on the unit where it ends first."""
+    desk, place, waiting = Desk(table), _places(order), table.waits.copy()
+    ready = [at for at, task in enumerate(order) if not waiting[task]]
     while ready:
-        if rule == "longest tail":
-            considered = [min(ready, key=lambda action: (-levels[action], action.block, action.kind))]
-        else:
-            considered = list(ready)
-        offers = [offer for action in considered for offer in desk.offers(action, levels[action], rule)]
-        chosen = min(offers)
-        action = chosen.action
-        desk.take(action, chosen.rank)
-        ready.discard(action)
-        for successor in graph.successors(action):
-            waiting[successor] -= 1
-            if not waiting[successor]:
-                ready.add(successor)
-    return Schedule(desk.rows, desk.transfers)
+        task = order[heappop(ready)]
+        desk.take(task, desk.best(task)[0])
+        for reader in table.readers[task]:
+            waiting[reader] -= 1
+            if not waiting[reader]:
+                heappush(ready, place[reader])
+    return desk.schedule()
 
 
-class _Offer(NamedTuple):
-    """Where an action could run; the smallest is taken."""
+def first_come(table: Table, order: Sequence[int]) -> Schedule:
+    """What begins first of what is ready is placed, ties by `order`, on the unit where it ends first.
 
-    key: tuple[int, int, int]
-    block: int
-    kind: Kind
-    rank: int
-    action: Action
+    Whatever else is placed, a task hardly ever begins earlier than once reckoned: only the first is reckoned again.
+    """
+    desk, place, waiting = Desk(table), _places(order), table.waits.copy()
+    begins = [(desk.best(task)[1], at) for at, task in enumerate(order) if not waiting[task]]
+    heapify(begins)
+    while begins:
+        at = begins[0][1]
+        unit, start = desk.best(order[at])
+        heapreplace(begins, (start, at))
+        if begins[0] != (start, at):
+            continue
+        heappop(begins)
+        desk.take(order[at], unit)
+        for reader in table.readers[order[at]]:
+            waiting[reader] -= 1
+            if not waiting[reader]:
+                heappush(begins, (desk.best(reader)[1], place[reader]))
+    return desk.schedule()
 
 
-def _key(rule: Rule, action: Action, start: int, end: int, tail: int) -> tuple[int, int, int]:
-    if rule == "oldest block":
-        return start, 2 * action.block + (action.kind is not Kind.DECODE), end
-    return (start, -tail, end) if rule == "earliest start" else (-tail, end, start)
+def _order(table: Table, rule: Rule, tails: Sequence[int] | None, priorities: Sequence[int] | None) -> list[int]:
+    """All tasks, the most urgent first."""
+    size = table.instance.size
+    if priorities is None:
+        after = heads_tails(table.instance).tails if tails is None else tails
+        if rule == "oldest block":
+            return sorted(range(size), key=lambda task: (table.instance.blocks[task], after[task], task))
+        priorities = [tail + work for tail, work in zip(after, table.work, strict=True)]
+    codes = sorted([urgency * size + task for task, urgency in enumerate(priorities)], reverse=True)
+    return [code % size for code in codes]
 
 
-class _Desk:
-    """What is placed so far."""
-
-    def __init__(self, graph: nx.DiGraph[Action], costs: Costs, placement: Placement, ranks: int) -> None:
-        self._inputs = {
-            action: [(maker, data["payload"]) for maker, _, data in graph.in_edges(action, data=True)]
-            for action in graph
-        }
-        self._costs = costs
-        self._placement = placement
-        self._ranks = ranks
-        self._rank_of: dict[Action, int] = {}
-        self._end_of: dict[Action, int] = {}
-        self._rank_free = [0] * ranks
-        self._link_free: dict[tuple[int, int], int] = {}
-        self._arrived: dict[tuple[Payload, int], int] = {}
-        self.rows: list[list[TimedAction]] = [[] for _ in range(ranks)]
-        self.transfers: list[Transfer] = []
-
-    def offers(self, action: Action, tail: int, rule: Rule) -> list[_Offer]:
-        """Where the action could run, and how good that would be."""
-        offers = []
-        for rank in self._candidates(action):
-            start = max(self._rank_free[rank], self._data_ready(action, rank, self._link_free.copy(), []))
-            end = start + self._costs.compute_us(action, rank)
-            offers.append(_Offer(_key(rule, action, start, end, tail), action.block, action.kind, rank, action))
-        return offers
-
-    def take(self, action: Action, rank: int) -> None:
-        """Places the action, and the transfers it needs."""
-        made: list[Transfer] = []
-        start = max(self._rank_free[rank], self._data_ready(action, rank, self._link_free, made))
-        end = start + self._costs.compute_us(action, rank)
-        for transfer in made:
-            self._arrived[transfer.payload, rank] = transfer.end_us
-        self.transfers.extend(made)
-        self.rows[rank].append(TimedAction(action, start, end))
-        self._rank_free[rank] = end
-        self._rank_of[action], self._end_of[action] = rank, end
-
-    def _candidates(self, action: Action) -> range:
-        # The decoder's state stays where the first block was decoded.
-        if action.kind is Kind.DECODE and action.block:
-            rank = self._rank_of[Action(Kind.DECODE, action.block - 1)]
-            return range(rank, rank + 1)
-        return self._placement.candidates(action, self._ranks, self._costs.spec.steps)
-
-    def _data_ready(
-        self, action: Action, rank: int, link_free: dict[tuple[int, int], int], made: list[Transfer]
-    ) -> int:
-        """When all inputs are on the rank; appends the transfers this takes and books them in `link_free`."""
-        ready = 0
-        for maker, payload in self._inputs[action]:
-            source, at = self._rank_of[maker], self._end_of[maker]
-            if payload is not None and source != rank:
-                at = self._arrived.get((payload, rank)) or self._send(payload, source, rank, at, link_free, made)
-            ready = max(ready, at)
-        return ready
-
-    def _send(
-        self,
-        payload: Payload,
-        source: int,
-        target: int,
-        made_us: int,
-        link_free: dict[tuple[int, int], int],
-        made: list[Transfer],
-    ) -> int:
-        start = max(made_us, link_free.get((source, target), 0))
-        end = start + self._costs.transfer_us(payload)
-        link_free[source, target] = end
-        made.append(Transfer(payload, source, target, start, end))
-        return end
+def _places(order: Sequence[int]) -> list[int]:
+    place = [0] * len(order)
+    for at, task in enumerate(order):
+        place[task] = at
+    return place

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+import threading
+import time
 
+import pytest
+import torch
+from torch import Tensor
+
+from executor.channel import LocalChannel, LocalWorld, Pending
 from executor.errors import WorldError
-from executor.profiling import _tables, profile
-from planner.action import Action, Kind, TimedAction
+from executor.profiling import _post_us, _tables, _work, profile
+from planner.action import Action, Kind, Payload, TimedAction
 from planner.cluster import Cluster
 from planner.problem import Problem
 from planner.profile import Profile
@@ -28,9 +34,12 @@ def test_a_profile_plans_its_model(busy_ranks: int) -> None:
     assert all(timing.median_us <= timing.p95_us for timing in found.denoise)
     if busy_ranks == 1:
         assert found.link_bandwidth_gbps == cluster.link.bandwidth_gbps
+        assert found.post_us == 0
+    # Milliseconds on a machine with other things to do, but not seconds.
+    assert 0 <= found.post_us < 10**6
     assert Profile.from_json(found.to_json()) == found
     problem = Problem(model=TINY_SPEC, cluster=cluster, workload=Workload(blocks=3), profile=found)
-    assert plan(problem).evidence.gap >= 0
+    assert (plan(problem).evidence.gap or 0) >= 0
 
 
 def test_tables_sort_spans_by_what_they_depend_on() -> None:
@@ -50,3 +59,48 @@ def test_tables_sort_spans_by_what_they_depend_on() -> None:
 def test_a_model_without_a_decoder_is_refused() -> None:
     with pytest.raises(WorldError, match="no decoder"):
         profile(tiny_model()._replace(vae=None), Cluster.of("cpu-core"), prompt="x")
+
+
+# -- what posting takes the host -----------------------------------------------------------------
+
+CPU = torch.device("cpu")
+
+
+class SlowToPost(LocalChannel):
+    """Each post keeps its rank from its work."""
+
+    def send(self, payload: Payload, tensor: Tensor, target: int) -> Pending:
+        time.sleep(0.002)
+        return super().send(payload, tensor, target)
+
+    def receive(self, payload: Payload, tensor: Tensor, source: int) -> Pending:
+        time.sleep(0.004)
+        return super().receive(payload, tensor, source)
+
+
+@pytest.mark.parametrize(("channel", "least", "most"), [(LocalChannel, 0, 2_000), (SlowToPost, 2_500, 6_000)])
+def test_a_post_takes_half_of_what_a_pair_takes(channel: type[LocalChannel], least: int, most: int) -> None:
+    """Of three ranks; the third has no part in it."""
+    world, found = LocalWorld(3), [-1] * 3
+
+    def main(rank: int) -> None:
+        found[rank] = _post_us(channel(world, rank), 4096, CPU, 100.0)
+
+    threads = [threading.Thread(target=main, args=(rank,)) for rank in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert all(least <= found[rank] <= most for rank in (0, 1)), found
+    assert found[2] == 0
+
+
+def test_work_lasts_as_long_as_asked_for_within_reason() -> None:
+    work = _work(CPU, 20_000)
+    start = time.perf_counter_ns()
+    work()
+    assert time.perf_counter_ns() - start > 2_000_000
+    brief = _work(CPU, 0)
+    start = time.perf_counter_ns()
+    brief()
+    assert time.perf_counter_ns() - start < 10**9

@@ -18,6 +18,7 @@ from executor.launch import execute
 from models.generate import generate
 from planner.cluster import Cluster
 from planner.patterns import Pattern
+from planner.placement import Placement
 from planner.problem import Problem
 from planner.search import plan
 from planner.workload import Workload
@@ -28,7 +29,7 @@ model = tiny_model()
 problem = Problem(
     model=TINY_SPEC, cluster=Cluster.of("cpu-core", devices), workload=Workload(blocks=4, decode=False)
 )
-chosen = plan(problem, pattern=Pattern(name="cascade", offset=2))
+chosen = plan(problem, pattern=Pattern(name="cascade", offset=2), placement=Placement())
 clip = execute(chosen, problem, model, prompt="anything", seed=2)
 if clip is not None:
     text = model.wan.encode_text(model.embed_prompt("anything"))

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from models.catalog import load_spec
-from models.errors import ModelError
+from models.errors import ModelError, SpecError
 from models.generate import _last_readers, _levels, _most_alive, _ticks, as_stream, generate
 from models.kv_cache import KVSlots, Version
 from models.sampler import after_step, block_noise
@@ -326,3 +326,11 @@ def test_offsets_outside_the_passes_are_refused(offset: int) -> None:
 def test_a_clip_has_a_block(blocks: int) -> None:
     with pytest.raises(ModelError, match=f"blocks must be at least 1, not {blocks}"):
         generate(wan_for(TINY_SPEC), text(), blocks=blocks, seed=0)
+
+
+@pytest.mark.parametrize("changes", [{"first_block_steps": 5}, {"first_block_frames": 1}])
+def test_a_first_block_of_its_own_is_refused(changes: dict[str, int]) -> None:
+    with pytest.raises(SpecError, match="tiny: a first block of its own can be planned and simulated, not executed"):
+        generate(wan_for(variant(**changes)), text(), blocks=1, seed=0)
+    alike = wan_for(variant(first_block_steps=3, first_block_frames=2))
+    assert same(generate(alike, text(), blocks=2, seed=0), generate(wan_for(TINY_SPEC), text(), blocks=2, seed=0))

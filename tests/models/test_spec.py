@@ -74,6 +74,22 @@ def test_pass_flops_are_those_torch_counts(spec: ModelSpec, context: int) -> Non
     assert counter.get_total_flops() == spec.pass_flops(context) + time_embedding
 
 
+def test_pass_flops_are_forward_flops_of_a_block() -> None:
+    for spec in (TINY_SPEC, SELF_FORCING):
+        size = spec.frames_per_block
+        assert [spec.pass_flops(n) for n in (0, 3)] == [spec.forward_flops(size, k * size) for k in (1, 4)]
+        # Twice the frames take twice the FLOPs where each frame attends to as many.
+        assert spec.forward_flops(2 * size, 2 * size) == 2 * spec.forward_flops(size, 2 * size)
+
+
+def test_flops_of_encoding_a_prompt() -> None:
+    """UMT5-XXL's encoder: about 5.7 billion weights, of which 4.6 in its layers; two FLOPs a weight and token."""
+    assert SELF_FORCING.text_encoder_parameters == pytest.approx(4.6e9, rel=0.02)
+    assert SELF_FORCING.text_flops == 2 * 512 * SELF_FORCING.text_encoder_parameters
+    assert SELF_FORCING.text_encoder_bytes == 2 * SELF_FORCING.text_encoder_parameters
+    assert (TOY.text_flops, TOY.text_encoder_bytes) == (0, 0)
+
+
 # -- bytes ---------------------------------------------------------------------------------------
 
 
@@ -132,6 +148,27 @@ def test_passes_count_the_clean_one() -> None:
     assert (SELF_FORCING.steps, SELF_FORCING.passes) == (4, 5)
     without = variant(clean_pass=False)
     assert (without.steps, without.passes, without.forward_count(7)) == (3, 3, 21)
+
+
+def test_a_first_block_of_its_own() -> None:
+    """Two more steps, and one frame less: 2 steps of noise the others do not have, then the levels that all share."""
+    spec = variant(first_block_steps=5, first_block_frames=1)
+    assert (spec.steps, spec.passes) == (3, 4)
+    assert [spec.block_steps(block) for block in range(3)] == [5, 3, 3]
+    assert [spec.block_frames(block) for block in range(3)] == [1, 2, 2]
+    assert [spec.stage_at(0, level) for level in range(4)] == [2, 3, 4, 5]
+    assert [spec.stage_at(1, level) for level in range(4)] == [0, 1, 2, 3]
+    assert spec.forward_count(3) == 5 + 3 + 3 + 2
+    assert [spec.pixel_frames(block) for block in range(3)] == [1, 4, 4]
+    assert spec.decode_flops(0) == spec.vae.decode_flops(1, 4, 4, first=True)
+    assert spec.decode_flops(1) == spec.vae.decode_flops(2, 4, 4)
+
+
+def test_blocks_are_alike_unless_told_otherwise() -> None:
+    assert {TINY_SPEC.block_steps(block) for block in range(3)} == {TINY_SPEC.steps}
+    assert {TINY_SPEC.block_frames(block) for block in range(3)} == {TINY_SPEC.frames_per_block}
+    assert [TINY_SPEC.stage_at(0, level) for level in range(4)] == [0, 1, 2, 3]
+    assert TINY_SPEC.forward_count(0) == 0
 
 
 def test_sigmas_of_the_warped_schedule() -> None:
@@ -244,6 +281,10 @@ def test_sink_moves_to_the_block_itself_where_nothing_lies_between() -> None:
         ({"context_timestep": 1001}, "context_timestep"),
         ({"tolerates": ()}, "tolerates"),
         ({"name": ""}, "name"),
+        ({"first_block_frames": 0}, "first_block_frames"),
+        ({"first_block_steps": 2}, "first_block_steps: the first block takes at least the others' 3 steps"),
+        ({"text_encoder_parameters": -1}, "text_encoder_parameters"),
+        ({"frame_rate": 0}, "frame_rate"),
         ({"widnow": 6}, "widnow"),
     ],
 )

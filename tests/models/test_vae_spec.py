@@ -101,6 +101,25 @@ def test_decode_flops_of_any_shape(spec: VaeSpec, frames: int, first: bool) -> N
     assert spec.decode_flops(frames, 2, 3, first=first) == _counted(_decoder(_config(spec)), frames, 2, 3, first=first)
 
 
+@settings(max_examples=50)
+@given(_specs(), st.integers(1, 3))
+def test_layers_add_up_to_the_decoder(spec: VaeSpec, frames: int) -> None:
+    layers = spec.decode_layers(frames, 2, 3)
+    assert sum(flops for flops, _ in layers) == spec.decode_flops(frames, 2, 3)
+    assert all(flops > 0 and numbers > 0 for flops, numbers in layers)
+    # The first takes the latents as they are, the last leaves the pixels.
+    time, rows, columns = spec.stride
+    assert layers[0][1] == spec.latent_channels * frames * 2 * 3
+    assert layers[-1][1] == 3 * (time * frames) * (rows * 2) * (columns * 3)
+
+
+def test_layers_by_hand() -> None:
+    """One level of two channels, two frames of 3 positions: the convolutions in the order they run."""
+    spec = VaeSpec(decoder_dim=2, latent_channels=1, dim_mult=(1,), residual_blocks=1, temporal_upsample=())
+    numbers = [count for _, count in spec.decode_layers(2, 1, 3)]
+    assert numbers == [6, 12, *[12] * 4, 36, 12, *[12] * 4, 18]
+
+
 @pytest.mark.parametrize(
     ("spec", "config"), [(load_spec("toy").vae, CONFIG), (WAN_2_1, {}), (FEW, _config(FEW))], ids=["toy", "Wan", "few"]
 )

@@ -1,256 +1,207 @@
-"""Lower bounds: below every schedule there is, by exhaustion; and as tight as they should be, by hand."""
+"""Lower bounds of the makespan: below every schedule, by exhaustion; and as tight as they should be, by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from fractions import Fraction
-
-import networkx as nx
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.catalog import load_spec
-from planner.action import Action, Kind
-from planner.bounds import Bound, Period, makespan_bound, steady_period
-from planner.cluster import DEVICES, LINKS, Cluster
-from planner.cost import costs
-from planner.graph import build_graph
-from planner.patterns import Pattern, all_patterns
-from planner.placement import Placement
-from planner.problem import Problem
-from planner.search import plan
-from planner.workload import Workload
-from tests.planner.clips import cascade, clip, grid, model
-from tests.strategies import problems
+from planner.bounds import Bound, heads_tails, makespan_bound
+from planner.instance import ANY, ORDER, Instance, Live, Wire
+from planner.schedulers.list_schedule import RULES, list_schedule
+from planner.tight import tight_bound
+from tests.instances import cascade_grid, full_wires, instances
+from tests.planner.oracles import brute_force, staircase_optimum
+from tests.planner.small import problem
 
 
-def graph_of(problem: Problem, pattern: Pattern) -> nx.DiGraph[Action]:
-    return build_graph(problem, pattern, costs(problem))
+def unchained(grid: Instance) -> Instance:
+    """Decodes on any unit, in any order."""
+    inputs = [tuple(read for read in reads if read[1] != ORDER) for reads in grid.inputs]
+    return grid._replace(inputs=inputs, stays=[ANY] * grid.size)
 
 
-def bound_of(problem: Problem, pattern: Pattern) -> Bound:
-    return makespan_bound(graph_of(problem, pattern), costs(problem), problem.cluster.size)
-
-
-def optimum_us(graph: nx.DiGraph[Action], work: Mapping[Action, int], ranks: int) -> int:
-    """The least makespan of all schedules on equal ranks without transfers, by trying every order.
-
-    Some optimal schedule starts its actions in the order of a list, each as soon as its inputs are there and the
-    rank that is free first allows, none before its predecessor in the list.
-    """
-    best = sum(work.values())
-
-    def extend(ends: dict[Action, int], free: tuple[int, ...], since: int) -> None:
-        nonlocal best
-        if len(ends) == len(work):
-            best = min(best, max(ends.values()))
-            return
-        for action in work:
-            inputs = [ends.get(maker) for maker in graph.predecessors(action)]
-            if action in ends or None in inputs:
-                continue
-            start = max(free[0], *(end for end in inputs if end is not None), 0)
-            if start >= since and start + work[action] <= best:
-                end = start + work[action]
-                extend({**ends, action: end}, tuple(sorted((*free[1:], end))), start)
-
-    extend({}, (0,) * ranks, 0)
-    return best
-
-
-@st.composite
-def small_clips(draw: st.DrawFn) -> tuple[Problem, Pattern]:
-    """At most eight actions on one to three equal ranks, transfers as short as can be."""
-    steps, clean, blocks, decode = (
-        draw(st.integers(1, 4)),
-        draw(st.booleans()),
-        draw(st.integers(1, 5)),
-        draw(st.booleans()),
-    )
-    assume(blocks * steps + (blocks - 1) * clean + blocks * decode <= 8)
-    window = draw(st.integers(1, 4))
-    spec = model(steps, clean=clean, window=window, sink=draw(st.integers(0, min(1, window - 1))))
-    durations = st.integers(1, 30)
-    problem = clip(
-        spec,
-        blocks,
-        draw(st.integers(1, 3)),
-        decode=decode,
-        denoise_us=draw(st.lists(durations, min_size=1, max_size=3)),
-        clean_us=draw(st.lists(durations, min_size=1, max_size=2)),
-        decode_us=(draw(durations), draw(durations)),
-        latency_us=0,
-        bandwidth_gbps=1e9,
-    )
-    return problem, draw(st.sampled_from(all_patterns(spec)))
-
-
-@settings(max_examples=150)
-@given(small_clips())
-def test_no_schedule_beats_the_bound(drawn: tuple[Problem, Pattern]) -> None:
-    problem, pattern = drawn
-    graph, timing, ranks = graph_of(problem, pattern), costs(problem), problem.cluster.size
-    best = optimum_us(graph, {action: timing.compute_us(action, 0) for action in graph}, ranks)
-    bound = bound_of(problem, pattern).value_us
-    assert bound <= best <= plan(problem, pattern=pattern).makespan_us
-    if ranks == 1:
-        assert bound == best
-
-
-def test_the_exhaustive_search_by_hand() -> None:
-    graph: nx.DiGraph[Action] = nx.DiGraph()
-    actions = [Action(Kind.DENOISE, 0, step) for step in range(5)]
-    work = dict(zip(actions, (3, 3, 2, 2, 2), strict=True))
-    graph.add_nodes_from(actions)
-    # Longest first would take 7 on two ranks: 3 2 2 and 3 2; 3 3 and 2 2 2 take 6.
-    assert [optimum_us(graph, work, ranks) for ranks in (1, 2, 3)] == [12, 6, 5]
-    graph.add_edge(actions[0], actions[4])
-    graph.add_edge(actions[4], actions[1])
-    assert optimum_us(graph, work, 2) == 8
+# -- by hand -------------------------------------------------------------------------------------
 
 
 def test_critical_path_by_hand() -> None:
-    problem = clip(model(1, clean=True), 2, 2)
-    # denoise b0.s0, commit b0, denoise b1.s0, decode b1
-    assert bound_of(problem, Pattern.sequential(problem.model)) == Bound(100 + 80 + 150 + 60, "critical path")
-    # At the same level block 1 starts beside block 0's clean pass: denoise b0.s0, denoise b1.s0, decode b1.
-    assert bound_of(problem, cascade(1)) == Bound(100 + 150 + 60, "critical path")
+    # denoise, commit, denoise of the next block, decode
+    clip = problem([100, 40, 80, 150, 60], {1: [0], 2: [0], 3: [2], 4: [3]})
+    assert makespan_bound(clip) == Bound(100 + 80 + 150 + 60, "critical path")
 
 
-def test_area_by_hand() -> None:
-    # Work of 7 x 57; at the start a rank idles for the first pass, at the end one for the last decode.
-    assert bound_of(grid(2), cascade(1)) == Bound((399 + 10 + 7 + 1) // 2, "device area")
-    assert bound_of(grid(1), cascade(1)) == Bound(399, "device area")
-    # Three ranks: heads 0, 10, 10 or 20; tails 0, 7 and 14 or 17.
-    assert bound_of(grid(3), cascade(1)) == Bound(-(-(399 + 0 + 10 + 20 + 0 + 7 + 7) // 3), "device area")
-    # Five ranks never fill: one pass of each block but the last, the last block's five, its decode.
-    assert bound_of(grid(5), cascade(1)) == Bound(6 * 10 + 5 * 10 + 7, "critical path")
-
-
-def test_area_of_few_actions_by_hand() -> None:
-    # Three passes that need nothing, on two ranks.
-    problem = clip(model(1, window=1), 3, 2, decode=False)
-    assert bound_of(problem, cascade(1)) == Bound(150, "device area")
+def test_device_area_by_hand() -> None:
+    # Work of 7 x 57. At the start a device idles for the first pass; at the end, as only one decodes, for the last
+    # decode.
+    assert makespan_bound(cascade_grid(7, 2)) == Bound((399 + 10 + 7) // 2, "device area")
+    assert makespan_bound(cascade_grid(7, 1)) == Bound(399, "device area")
+    # Three passes that need nothing, on two devices.
+    assert makespan_bound(problem([100, 100, 100])) == Bound(150, "device area")
 
 
 def test_the_grid_with_free_decodes_has_the_optimum_that_solvers_found() -> None:
-    # 205 for two devices, where decodes do not wait for one another.
-    graph = graph_of(grid(2), cascade(1))
-    chained = [(a, b) for a, b in graph.edges if a.kind is b.kind is Kind.DECODE]
-    graph.remove_edges_from(chained)
-    assert len(chained) == 6
-    assert makespan_bound(graph, costs(grid(2)), 2) == Bound(205, "device area")
+    assert makespan_bound(unchained(cascade_grid(7, 2))) == Bound(205, "device area")
+
+
+@pytest.mark.parametrize(("units", "least"), [(1, 5), (2, 5), (3, 5)])
+def test_a_chain_counts_once_among_the_last(units: int, least: int) -> None:
+    # Four decodes of 1 after work of 1: were the last of them on different units, less would do.
+    tasks = problem([1, 1, 1, 1, 1], {t: [0] for t in range(1, 5)}, units=units, stays={2: 1, 3: 2, 4: 3})
+    assert makespan_bound(tasks).value_us == least == brute_force(tasks)
 
 
 def test_area_of_a_part_by_hand() -> None:
-    # Blocks 1 to 5 read block 0 alone. The whole clip: (0 + 100 + 1700 + 0 + 0) / 2 = 900, but none of the 1500 us
-    # after block 0 begins before 200 us: (200 + 200 + 1500) / 2.
-    problem = clip(model(2, window=2, sink=1), 6, 2, decode=False)
-    pattern = Pattern.sequential(problem.model)
-    assert bound_of(problem, pattern) == Bound(950, "device area")
-    mirrored = graph_of(problem, pattern).reverse()
-    assert makespan_bound(mirrored, costs(problem), 2) == Bound(950, "device area")
+    # All: (0 + 10 + 20 + 6 x 3) / 2 = 24. But the six that come last begin at 20: (20 + 20 + 6 x 3) / 2.
+    fan = problem([10, 10, 3, 3, 3, 3, 3, 3], {1: [0], **{task: [1] for task in range(2, 8)}})
+    assert makespan_bound(fan) == Bound(29, "device area")
+    mirrored = problem([3, 3, 3, 3, 3, 3, 10, 10], {6: [0, 1, 2, 3, 4, 5], 7: [6]})
+    assert makespan_bound(mirrored) == Bound(29, "device area")
 
 
-@settings(max_examples=50)
-@given(st.data(), problems(decode=False))
-def test_a_clip_played_backwards_has_the_same_bound(data: st.DataObject, problem: Problem) -> None:
-    pattern = data.draw(st.sampled_from(all_patterns(problem.model)))
-    graph, timing, ranks = graph_of(problem, pattern), costs(problem), problem.cluster.size
-    assert makespan_bound(graph.reverse(), timing, ranks) == makespan_bound(graph, timing, ranks)
+def test_unequal_devices_by_hand() -> None:
+    # Nine tasks of 6, or 12 on the slow device: at speeds 1 and 1/2 no less than 60 / 1.5, which 6 and 3 tasks reach.
+    assert makespan_bound(problem([(6, 12)] * 9)) == Bound(36, "device area")
+    # Taken for two fast devices the bound would be 27.
+    assert makespan_bound(problem([6] * 9)) == Bound(27, "device area")
 
 
-@settings(max_examples=50)
-@given(st.data(), problems())
-def test_bounds_fall_as_ranks_are_added(data: st.DataObject, problem: Problem) -> None:
-    graph, timing = graph_of(problem, data.draw(st.sampled_from(all_patterns(problem.model)))), costs(problem)
-    bounds = [makespan_bound(graph, timing, ranks).value_us for ranks in range(1, problem.cluster.size + 1)]
-    assert bounds == sorted(bounds, reverse=True)
+def test_devices_that_may_not_run_everything_by_hand() -> None:
+    # The first three tasks may only run on devices 0 and 1, whatever device 2 does.
+    confined = problem([(9, 9, 0), (9, 9, 0), (9, 9, 0), (1, 1, 1)])
+    assert makespan_bound(confined) == Bound(14, "device area")
+    # The third device decodes and does nothing else.
+    decoder = problem([(4, 0), (4, 0), (0, 5), (0, 5)], {2: [0], 3: [1]})
+    assert makespan_bound(decoder) == Bound(4 + 5 + 5, "one device")
 
 
-def test_unequal_ranks_are_taken_for_the_fastest() -> None:
-    def on(*kinds: str) -> Problem:
-        cluster = Cluster(devices=tuple(DEVICES[kind] for kind in kinds), link=LINKS["pcie4"])
-        return Problem(model=load_spec("toy"), cluster=cluster, workload=Workload(blocks=3))
-
-    pattern = Pattern.sequential(load_spec("toy"))
-    fast, mixed = on("h200", "h200"), on("cpu-core", "h200")
-    assert bound_of(mixed, pattern) == bound_of(fast, pattern)
-    assert bound_of(on("cpu-core", "cpu-core"), pattern).value_us > bound_of(mixed, pattern).value_us
+def test_a_chain_takes_one_device_by_hand() -> None:
+    # Six decodes of 5 after passes of 1: one device decodes them all, the last pass is done when it likes.
+    clip = problem([1] * 6 + [5] * 6, {6 + b: [b] for b in range(6)}, units=4, stays={7 + b: 6 + b for b in range(5)})
+    assert makespan_bound(clip) == Bound(1 + 30, "one device")
+    # On the device that suits the whole chain best: 2 x 10 on device 1, though device 0 is faster for one.
+    unequal = problem([(1, 10), (30, 10)], stays={1: 0})
+    assert makespan_bound(unequal) == Bound(20, "one device")
 
 
-# -- endless streams -----------------------------------------------------------------------------
+def test_busiest_link_by_hand() -> None:
+    # Three payloads of 20 on one lane, the first made at 1; whoever reads the last takes 1.
+    sent = problem([(1, 0)] * 3 + [(0, 1)] * 3, {3 + t: [t] for t in range(3)}, payload_bytes=[20] * 6)
+    assert makespan_bound(sent._replace(wires=full_wires(2))) == Bound(1 + 60 + 1, "busiest link")
+    # Two readers on one unit share one payload; makers on two units have two lanes.
+    shared = problem([(1, 0), (0, 1), (0, 1)], {1: [0], 2: [0]}, payload_bytes=[20] * 3, wires=full_wires(2))
+    assert makespan_bound(shared).value_us == 1 + 20 + 1 + 1
+    apart = problem([(1, 0, 0), (0, 1, 0), (0, 0, 1)], {2: [0, 1]}, payload_bytes=[20] * 3)
+    assert makespan_bound(apart._replace(wires=full_wires(3))).value_us == 1 + 20 + 1
+    assert makespan_bound(apart._replace(wires=full_wires(3, "bus"))) == Bound(1 + 40 + 1, "busiest link")
 
 
-@pytest.mark.parametrize(
-    ("offset", "ranks", "decode_us", "value", "limit"),
-    [
-        (1, 1, 7, Fraction(57), "devices"),
-        (1, 2, 7, Fraction(57, 2), "devices"),
-        (1, 5, 7, Fraction(57, 5), "devices"),
-        (1, 6, 7, Fraction(10), "dependencies"),
-        (1, 60, 7, Fraction(10), "dependencies"),
-        (2, 6, 7, Fraction(20), "dependencies"),
-        (2, 2, 7, Fraction(57, 2), "devices"),
-        (5, 1, 7, Fraction(57), "devices"),
-        (5, 2, 7, Fraction(50), "dependencies"),
-        (1, 20, 60, Fraction(60), "decoder"),
-        (1, 2, 60, Fraction(60), "decoder"),
-        (1, 1, 60, Fraction(110), "devices"),
-    ],
-)
-def test_period_of_the_grid_by_hand(offset: int, ranks: int, decode_us: int, value: Fraction, limit: str) -> None:
-    problem = grid(ranks, decode_us=decode_us)
-    assert steady_period(problem, cascade(offset), costs(problem), ranks) == (value, limit)
+def test_a_gang_counts_on_each_of_its_devices_by_hand() -> None:
+    # 3 x 2 for the gang and 4 + 4: on two devices (6 + 8) / 2.
+    assert makespan_bound(problem([(3, 0), 4, 4], gangs={0: (0, 1)})) == Bound(7, "device area")
+    assert makespan_bound(problem([(3, 0, 0), (0, 4, 0)], gangs={0: (0, 1)})) == Bound(7, "one device")
 
 
-def test_period_of_unequal_passes_by_hand() -> None:
-    # With a full context of two blocks: passes of 200, 200 and a clean one of 80; a decode of 60.
-    problem = clip(model(2, clean=True, window=3), 9, 9)
-    periods = [steady_period(problem, cascade(offset), costs(problem), 9).value_us for offset in (1, 2, 3)]
-    assert periods == [200, 400, 480]
-    assert steady_period(problem, cascade(1), costs(problem), 2) == (Fraction(540, 2), "devices")
-    silent = clip(model(2, clean=True, window=3), 9, 9, decode=False)
-    assert steady_period(silent, cascade(1), costs(silent), 2) == (Fraction(480, 2), "devices")
+def test_release_by_hand() -> None:
+    assert makespan_bound(problem([4, 3], release_us={1: 20})) == Bound(23, "critical path")
+    assert makespan_bound(problem([4, 3], units=1, release_us={0: 20, 1: 20})) == Bound(27, "device area")
 
 
-def test_period_of_a_roofline() -> None:
-    problem = Problem(model=load_spec("toy"), cluster=Cluster.of("h100"), workload=Workload(blocks=2))
-    timing = costs(problem)
-    # A full context is three blocks, as block 3 has.
-    passes = timing.compute_us(Action(Kind.DENOISE, 3, 0), 0) * 4 + timing.compute_us(Action(Kind.COMMIT, 3), 0)
-    decode = timing.compute_us(Action(Kind.DECODE, 3), 0)
-    assert steady_period(problem, Pattern.sequential(problem.model), timing, 1) == Period(
-        Fraction(passes + decode), "devices"
-    )
-    assert steady_period(problem, Pattern.sequential(problem.model), timing, 2) == Period(
-        Fraction(passes), "dependencies"
-    )
+def test_live_inputs_by_hand() -> None:
+    # The reader starts 2 after the source and ends 3 after it; with one device it follows it.
+    pair = problem([10, 4], live={1: (Live(0, 0, 2, 3),)})
+    assert makespan_bound(pair).value_us == 13
+    assert makespan_bound(problem([10, 4], units=1, live={1: (Live(0, 0, 2, 3),)})).value_us == 14
 
 
-@pytest.mark.parametrize(("offset", "ranks"), [(1, 2), (1, 3), (1, 6), (2, 3), (5, 2)])
-def test_long_clips_approach_the_period_from_above(offset: int, ranks: int) -> None:
-    def per_block(blocks: int) -> float:
-        problem = clip(
-            model(5, window=3),
-            blocks,
-            ranks,
-            denoise_us=(1000,),
-            decode_us=(700, 700),
-            latency_us=0,
-            bandwidth_gbps=1e9,
-        )
-        found = plan(problem, pattern=cascade(offset), placement=Placement())
-        period = steady_period(problem, cascade(offset), costs(problem), ranks).value_us
-        return found.makespan_us / blocks / float(period)
-
-    short, long = per_block(12), per_block(60)
-    assert 1 <= long < short
-    assert long < 1.12
+def test_nothing_to_do() -> None:
+    assert makespan_bound(problem([])).value_us == 0
 
 
-@pytest.mark.parametrize(("window", "sink"), [(1, 0), (2, 1)])
-def test_a_stream_of_independent_blocks_is_limited_by_devices(window: int, sink: int) -> None:
-    problem = clip(model(2, window=window, sink=sink), 9, 9, denoise_us=(100,), decode=False)
-    assert steady_period(problem, cascade(2), costs(problem), 9) == (Fraction(200, 9), "devices")
+# -- every time ----------------------------------------------------------------------------------
+
+
+@settings(max_examples=200, deadline=None)
+@given(instances(max_tasks=6))
+def test_no_schedule_beats_the_bounds(drawn: Instance) -> None:
+    optimum = brute_force(drawn)
+    assert makespan_bound(drawn).value_us <= tight_bound(drawn).value_us <= optimum
+    assert all(optimum <= list_schedule(drawn, rule).makespan_us for rule in RULES)
+
+
+@settings(max_examples=100, deadline=None)
+@given(instances(max_tasks=12, max_units=4))
+def test_no_schedule_of_more_tasks_beats_the_bounds(drawn: Instance) -> None:
+    best = min(list_schedule(drawn, rule).makespan_us for rule in RULES)
+    assert makespan_bound(drawn).value_us <= tight_bound(drawn).value_us <= best
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(1, 3), st.integers(1, 3))
+def test_no_staircase_beats_the_bounds(blocks: int, passes: int, units: int, offset: int) -> None:
+    grid = cascade_grid(blocks, units, passes=passes, pass_us=1, decode_us=0, offset=min(offset, passes))
+    optimum = staircase_optimum(blocks, passes, units, min(offset, passes))
+    assert makespan_bound(grid).value_us <= tight_bound(grid).value_us <= optimum
+    assert optimum <= list_schedule(grid).makespan_us
+
+
+@settings(max_examples=60, deadline=None)
+@given(instances(max_units=1, wires=False, live=False, barred=False, unequal=False, gangs=False))
+def test_one_device_is_solved_if_tasks_wait_for_nothing_but_their_release(drawn: Instance) -> None:
+    free = drawn._replace(inputs=[()] * drawn.size)
+    assert makespan_bound(free).value_us == list_schedule(free).makespan_us
+
+
+# -- the more the better -------------------------------------------------------------------------
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), instances(max_tasks=10, max_units=4))
+def test_a_faster_device_never_raises_a_bound(data: st.DataObject, drawn: Instance) -> None:
+    unit, speed = data.draw(st.integers(0, drawn.units - 1)), data.draw(st.sampled_from([1.25, 2, 4]))
+    rows = [
+        tuple(max(1, int(length / speed)) if u == unit and length else length for u, length in enumerate(row))
+        for row in drawn.durations
+    ]
+    no_higher(drawn._replace(durations=rows), drawn)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), instances(max_tasks=10, max_units=4))
+def test_a_wider_link_never_raises_a_bound(data: st.DataObject, drawn: Instance) -> None:
+    if drawn.wires:
+        pair = data.draw(st.sampled_from(sorted(drawn.wires)))
+        wire = drawn.wires[pair]
+        wider = wire._replace(latency_us=wire.latency_us // 2, bytes_per_us=2 * wire.bytes_per_us)
+        no_higher(drawn._replace(wires=drawn.wires | {pair: wider}), drawn)
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data(), instances(max_tasks=10, max_units=3, gangs=False))
+def test_one_device_more_never_raises_a_bound(data: st.DataObject, drawn: Instance) -> None:
+    like = data.draw(st.integers(0, drawn.units - 1))
+    rows = [(*row, row[like]) for row in drawn.durations]
+    wires = None
+    if drawn.wires is not None:
+        new = {
+            (a, b): Wire(1, 1.0, (100 + a,))
+            for unit in range(drawn.units)
+            for a, b in ((unit, drawn.units), (drawn.units, unit))
+        }
+        wires = drawn.wires | new
+    no_higher(drawn._replace(units=drawn.units + 1, durations=rows, wires=wires), drawn)
+
+
+def no_higher(better: Instance, worse: Instance) -> None:
+    assert makespan_bound(better).value_us <= makespan_bound(worse).value_us
+    assert tight_bound(better).value_us <= tight_bound(worse).value_us
+
+
+# -- long clips ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("units", range(1, 9))
+def test_a_thousand_blocks_are_planned_to_a_thousandth(units: int) -> None:
+    grid = cascade_grid(1000, units)
+    heads, tails = heads_tails(grid)
+    bound, makespan = makespan_bound(grid, heads, tails).value_us, list_schedule(grid, tails=tails).makespan_us
+    assert bound <= makespan <= 1.001 * bound

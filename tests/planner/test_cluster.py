@@ -29,6 +29,8 @@ def test_each_link_names_its_source(link: Link) -> None:
     assert link.source != "given"
     assert 1 <= link.latency_us <= 1000
     assert 1 <= link.bandwidth_gbps <= 2000
+    # Launching a collective and waiting for the slowest takes longer than one message's latency.
+    assert link.latency_us <= link.collective_us <= 1000
 
 
 def test_figures_from_the_data_sheets() -> None:
@@ -81,3 +83,55 @@ def test_first() -> None:
 def test_a_wrong_price_is_named() -> None:
     with pytest.raises(InputError, match="price_per_hour"):
         Cluster.of("h100", price_per_hour=-1)
+
+
+# -- nodes ---------------------------------------------------------------------------------------
+
+
+def test_nodes() -> None:
+    cluster = Cluster.of("h100", 5, per_node=2)
+    assert cluster.nodes == (2, 2, 1)
+    assert cluster.node_of == (0, 0, 1, 1, 2)
+    assert (cluster.link, cluster.network) == (LINKS["nvlink4"], LINKS["infiniband-ndr"])
+    assert Cluster.of("h100", 4, per_node=2, network="ethernet-100g").network == LINKS["ethernet-100g"]
+    own = Link(kind="string", latency_us=1, bandwidth_gbps=1)
+    assert Cluster.of("h100", 4, per_node=2, network=own).network == own
+
+
+def test_one_node_has_no_network() -> None:
+    for per_node in (None, 3, 8):
+        cluster = Cluster.of("h100", 3, per_node=per_node)
+        assert (cluster.nodes, cluster.network, cluster.node_of) == ((), None, (0, 0, 0))
+
+
+def test_the_first_of_several_nodes() -> None:
+    cluster = Cluster.of("h100", 5, per_node=2)
+    assert [cluster.first(count).nodes for count in (1, 2, 3, 4, 5)] == [(1,), (2,), (2, 1), (2, 2), (2, 2, 1)]
+    assert cluster.first(5) == cluster
+    assert cluster.first(3).network == cluster.network
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"nodes": (2, 2)}, "nodes: hold 4 devices, there are 3"),
+        ({"nodes": (2, 1)}, "network: name the link between the nodes"),
+        ({"nodes": (3, 0), "network": LINKS["pcie4"]}, "nodes"),
+    ],
+)
+def test_wrong_nodes_are_refused(fields: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Cluster.from_data({"devices": (DEVICES["h100"],) * 3, "link": LINKS["nvlink4"], **fields}, "cluster")
+
+
+def test_wrong_numbers_of_nodes_are_refused() -> None:
+    with pytest.raises(InputError, match=r"cluster: per_node must be at least 1, not 0"):
+        Cluster.of("h100", 4, per_node=0)
+    with pytest.raises(InputError, match=r"^unknown link 'infiniband'; did you mean 'infiniband-ndr'\?"):
+        Cluster.of("h100", 4, per_node=2, network="infiniband")
+
+
+@pytest.mark.parametrize("field", [{"sharing": "star"}, {"collective_us": -1}, {"latency_us": -1}])
+def test_a_wrong_link_is_named(field: dict[str, object]) -> None:
+    with pytest.raises(InputError, match=next(iter(field))):
+        Link.from_data({"kind": "string", "latency_us": 1, "bandwidth_gbps": 1, **field}, "link")

@@ -65,7 +65,7 @@ def test_yaml_is_meant_for_people(tmp_path: Path) -> None:
     write_document(PROBLEM, str(path))
     lines = path.read_text().splitlines()
     assert lines[0] == "cluster:"
-    assert lines[-3:] == ["workload:", "  blocks: 3", "  decode: true"]
+    assert lines[-5:] == ["workload:", "  blocks: 3", "  decode: true", "  encode_text: false", "  switches: []"]
 
 
 @pytest.mark.parametrize("form", ["text", "json", "yaml"])

@@ -10,13 +10,11 @@ from perfetto.protos.perfetto.trace import perfetto_trace_pb2 as pb
 
 from planner.action import Kind, TimedAction
 from planner.perfetto import to_perfetto
-from planner.placement import Placement
 from planner.plan import Plan
 from planner.problem import Problem
-from planner.search import plan
 from planner.simulate import Jitter, simulate
-from tests.planner.clips import cascade, clip, model
-from tests.strategies import planned
+from tests.planner.clips import cascade, clip, costed, model, plan_of
+from tests.strategies import listed
 
 
 class Slice(NamedTuple):
@@ -79,7 +77,7 @@ def slices(content: bytes) -> list[Slice]:
 
 
 PROBLEM = clip(model(2), 2, 2, decode=False)
-PLAN = plan(PROBLEM, pattern=cascade(1), placement=Placement(passes="block"))
+PLAN = plan_of(costed(PROBLEM, cascade(1), "block"))
 
 
 def test_a_clip_by_hand() -> None:
@@ -129,7 +127,7 @@ def rows_but_frees(ranks: Iterable[Iterable[TimedAction]]) -> list[tuple[str, in
 
 
 @settings(max_examples=30)
-@given(planned(min_devices=2))
+@given(listed(min_devices=2))
 def test_every_action_is_drawn_and_every_transfer_connected(made: tuple[Problem, Plan]) -> None:
     problem, given_plan = made
     trace = simulate(given_plan, problem, Jitter(spread=0.5, seed=1))
@@ -146,9 +144,27 @@ def test_every_action_is_drawn_and_every_transfer_connected(made: tuple[Problem,
         for flow in one.flows:
             by_flow.setdefault(flow, []).append(one)
     for pair in by_flow.values():
-        receive, send = sorted(pair, key=lambda one: one.name)
-        assert receive.track == send.track.replace("/send ", "/recv ")
-        source, target = send.track.split("/send ")[1].split(" to ")
-        assert send.name.replace("send ", "").replace(f" to r{target}", "") == receive.name.replace(
-            "recv ", ""
-        ).replace(f" from r{source}", "")
+        arriving, leaving = sorted(pair, key=lambda one: " to r" in one.name)
+        here, there = ("stream", "tap") if leaving.name.startswith("stream ") else ("send", "recv")
+        assert arriving.track == leaving.track.replace(f"/{here} ", f"/{there} ")
+        source, target = leaving.track.split(f"/{here} ")[1].split(" to ")
+        assert leaving.name.removesuffix(f" to r{target}").removeprefix(f"{here} ") == arriving.name.removesuffix(
+            f" from r{source}"
+        ).removeprefix(f"{there} ")
+
+
+def test_streams_and_gangs_by_hand() -> None:
+    live = plan_of(costed(clip(model(2), 2, 2, decode=False), cascade(1, "live-causal"), "block"))
+    content = to_perfetto({"live": live.ranks})
+    assert list(tracks(content).values())[3:] == ["live/stream 0 to 1", "live/tap 0 to 1"]
+    stream, tap = (found for found in slices(content) if found.flows)
+    assert (stream.name, tap.name) == ("stream kv b0.s1 to r1", "tap kv b0.s1 from r0")
+    assert stream[2:] == tap[2:] == (117_000, 291_000, stream.flows)
+    joint = plan_of(costed(clip(model(1), 2, 2, decode=False), cascade(1, "live-joint"), "block"))
+    shares = [(found.track, found.name) for found in slices(to_perfetto({"joint": joint.ranks}))]
+    assert shares == [
+        ("joint/rank 0", "tick 0 b0.s0"),
+        ("joint/rank 0", "tick 1"),
+        ("joint/rank 1", "tick 0"),
+        ("joint/rank 1", "tick 1 b1.s0"),
+    ]

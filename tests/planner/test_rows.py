@@ -11,7 +11,16 @@ from pydantic import TypeAdapter, ValidationError
 
 from planner.action import Action, TimedAction
 from planner.errors import InputError
-from planner.rows import MAX_TIME_US, Rows, busy_us, finished_us, makespan_us, rows_from_text, rows_to_text
+from planner.rows import (
+    MAX_TIME_US,
+    Rows,
+    begun_us,
+    busy_us,
+    finished_us,
+    makespan_us,
+    rows_from_text,
+    rows_to_text,
+)
 from tests.planner.test_action import actions
 
 adapter: TypeAdapter[Rows] = TypeAdapter(Rows)
@@ -151,3 +160,51 @@ r1 9 29 recv kv b0.s1 from r0
 """
     assert finished_us(from_text(text, 2), last_step=1) == [9, 14]
     assert finished_us([[]], last_step=1) == []
+
+
+def test_a_block_in_parts_is_finished_with_the_last_part() -> None:
+    text = """\
+r0 0 5 denoise b0.s0
+r1 5 9 decode b0.d0
+r1 9 13 decode b1.d0
+r2 9 12 decode b0.d1
+r2 13 20 decode b1.d1
+"""
+    assert finished_us(from_text(text, 3), last_step=0) == [12, 20]
+
+
+def test_a_block_is_finished_with_the_last_rank_of_its_last_step() -> None:
+    """In a ring that is the last slice, in a group any."""
+    text = """\
+r0 0 5 slice 0.0 b0.s0
+r0 5 9 slice 1.0 b0.s1 b1.s0
+r0 12 15 slice 2.0 b1.s1
+r1 5 7 slice 0.1 b0.s0
+r1 9 12 slice 1.1 b0.s1 b1.s0
+r1 15 19 slice 2.1 b1.s1
+"""
+    assert finished_us(from_text(text, 2), last_step=1) == [12, 19]
+    assert begun_us(from_text(text, 2)) == [0, 5]
+
+
+def test_a_first_block_may_take_more_steps() -> None:
+    text = "r0 0 5 denoise b0.s1\nr0 5 9 denoise b0.s2\nr0 9 12 commit b0\nr0 12 15 denoise b1.s1"
+    assert finished_us(from_text(text, 1), last_step=1) == [9, 15]
+
+
+def test_passes_in_ticks_and_batches_count() -> None:
+    text = """\
+r0 0 5 tick 0 b0.s0
+r0 5 9 tick 1 b0.c
+r1 0 5 tick 0
+r1 5 9 tick 1 b1.s0
+"""
+    rows = from_text(text, 2)
+    assert finished_us(rows, last_step=0) == [5, 9]
+    assert begun_us(rows) == [0, 5]
+    batches = from_text("r0 0 5 batch 0.0 b0.s0\nr0 7 9 batch 1.0 b0.c b1.s0\nr0 9 12 decode b0", 1)
+    assert finished_us(batches, last_step=0) == [12]
+    assert begun_us(batches) == [0, 7]
+    assert begun_us([[]]) == []
+    # A rank is busy with its share of a tick however few passes it has.
+    assert [busy_us(program) for program in rows] == [9, 9]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import cache
 
 import pytest
 from hypothesis import given, settings
@@ -11,59 +12,59 @@ from hypothesis import strategies as st
 
 from models.catalog import load_spec
 from models.spec import ModelSpec
-from planner.cluster import LINKS, Cluster, Device
+from planner.action import Action, Kind
+from planner.cluster import DEVICES, LINKS, Cluster, Device
 from planner.cost import costs
 from planner.errors import InfeasibleError, InputError
 from planner.files import read_plan, write_document
-from planner.graph import build_graph
+from planner.flow import Flow
 from planner.memory import peak_bytes
-from planner.patterns import Pattern, all_patterns
-from planner.placement import Placement, all_placements
+from planner.objective import Limits
+from planner.patterns import Pattern, all_patterns, tolerates
+from planner.placement import Placement
+from planner.plan import Plan
 from planner.problem import Problem
-from planner.schedulers.list_schedule import RULES, list_schedule
 from planner.search import plan
-from planner.workload import Workload
-from tests.planner.clips import cascade, clip, grid, model
+from planner.workload import PromptSwitch, Workload
+from tests.planner.clips import cascade, clip, costed, grid, model
 from tests.strategies import problems
+
+TWO = model(2, clean=True)
+# Every pattern there is, on a placement it goes with.
+WAYS = [
+    ("sequential", "free"),
+    ("cascade:1", "free"),
+    ("cascade:2", "block"),
+    ("cascade:1", "batched"),
+    ("cascade:1:live-causal", "step"),
+    ("cascade:1:live-joint", "block"),
+    ("cascade:2:live-joint", "batched"),
+    ("layers", "ring"),
+    ("sequential-recompute", "free"),
+]
 
 
 def tolerating(spec: ModelSpec, *names: str) -> ModelSpec:
     return ModelSpec.model_validate(spec.model_dump() | {"tolerates": names})
 
 
+def timing_of(made: Plan, problem: Problem) -> Flow:
+    return Flow(problem, made.pattern, Placement.parse(made.placement), made.switch_ticks)
+
+
+# -- the best ------------------------------------------------------------------------------------
+
+
 def test_a_plan_by_hand() -> None:
-    # Reckoned in test_list_schedule: 466 us by the one rule, 472 by the other.
     problem = clip(model(2), 2, 2)
-    found = plan(problem, pattern=cascade(1), placement=Placement())
-    assert found.evidence.value_us == found.makespan_us == 466
-    # denoise b0.s0, b1.s0, b1.s1, decode b1
-    assert (found.evidence.bound_us, found.evidence.bound) == (100 + 150 + 150 + 60, "critical path")
-    assert (found.evidence.status, found.evidence.solver) == ("FEASIBLE", "list scheduling, earliest start")
-    assert (found.placement, found.last_step, found.warnings) == ("free", 1, ())
-    assert found.pattern == cascade(1)
-    assert found.problem_digest == problem.digest
-
-
-@pytest.mark.parametrize("bandwidth_gbps", [0.1, 1.024, 1e6])
-def test_the_best_placement_and_rule_win(bandwidth_gbps: float) -> None:
-    problem = clip(model(3, clean=True), 3, 3, bandwidth_gbps=bandwidth_gbps)
-    pattern, timing = cascade(1), costs(problem)
-    graph = build_graph(problem, pattern, timing)
-    values = {
-        (str(where), rule): list_schedule(graph, timing, where, 3, rule).makespan_us
-        for where in all_placements(3, decode=True)
-        for rule in RULES
-    }
-    found = plan(problem, pattern=pattern)
-    best = min(values.values())
-    assert len(set(values.values())) > 2
-    assert found.makespan_us == best
-    # Of equals the first: the simplest placement.
-    winners = [f"{where}, {rule}" for (where, rule), value in values.items() if value == best]
-    assert f"{found.placement}, {found.evidence.solver.removeprefix('list scheduling, ')}" == winners[0]
-    assert plan(problem, pattern=pattern, placement=Placement(passes="step")).makespan_us == min(
-        value for (where, _), value in values.items() if where == "step"
-    )
+    made = plan(problem, pattern=cascade(1), placement=Placement())
+    assert made.evidence.value == made.makespan_us
+    # denoise b0.s0, b1.s0, b1.s1, decode b1, and latents that travel to where block 0 was decoded.
+    assert 100 + 150 + 150 + 60 <= made.evidence.bound <= made.makespan_us
+    assert (made.placement, made.last_step, made.warnings) == ("free", 1, ())
+    assert made.pattern == cascade(1)
+    assert made.problem_digest == problem.digest
+    assert made.makespan_us == 466
 
 
 @pytest.mark.parametrize("decode", [True, False])
@@ -72,82 +73,117 @@ def test_the_grid_is_within_its_bound(decode: bool) -> None:
         problem = grid(ranks)
         problem = problem.model_copy(update={"workload": Workload(blocks=7, decode=decode)})
         evidence = plan(problem, pattern=cascade(1)).evidence
-        assert evidence.bound_us <= evidence.value_us <= 1.1 * evidence.bound_us
+        assert evidence.bound <= evidence.value <= 1.06 * evidence.bound
 
 
-@settings(max_examples=30)
+def test_one_rank_just_works() -> None:
+    for problem in (clip(TWO, 4), clip(model(3), 3, decode=False), clip(model(2, first_block_steps=3), 3)):
+        for text in ("sequential", "cascade:2", "cascade:1", "cascade:1:live-causal", "cascade:2:live-causal"):
+            pattern = Pattern.parse(text, problem.model)
+            made = plan(problem, pattern=pattern)
+            timing = costed(problem, pattern, made.placement)
+            actions = [row.action for row in made.ranks[0]]
+            assert all(action.is_compute or action.kind is Kind.FREE for action in actions)
+            assert made.makespan_us == sum(timing.compute_us(action, 0) for action in actions if action.is_compute)
+            assert made.evidence.status == "OPTIMAL" or "batched" in made.placement
+
+
+@settings(max_examples=12)
 @given(problems())
 def test_the_same_problem_gives_the_same_bytes(problem: Problem) -> None:
     again = Problem.from_json(problem.to_json())
     assert plan(problem).to_json() == plan(again).to_json()
 
 
-@settings(max_examples=50)
-@given(st.data(), problems())
-def test_optimal_means_that_the_bound_is_reached(data: st.DataObject, problem: Problem) -> None:
-    evidence = plan(problem, pattern=data.draw(st.sampled_from(all_patterns(problem.model)))).evidence
-    assert evidence.bound_us <= evidence.value_us
-    assert (evidence.status == "OPTIMAL") == (evidence.value_us == evidence.bound_us) == (evidence.gap == 0)
-
-
-@settings(max_examples=50)
-@given(st.data(), problems())
-def test_one_rank_just_works(data: st.DataObject, problem: Problem) -> None:
-    alone = problem.model_copy(update={"cluster": problem.cluster.first(1)})
-    pattern = data.draw(st.sampled_from(all_patterns(problem.model)))
-    timing = costs(alone)
-    found = plan(alone, pattern=pattern)
-    assert found.makespan_us == sum(timing.compute_us(action, 0) for action in build_graph(alone, pattern, timing))
-    assert found.evidence.status == "OPTIMAL"
+def test_the_exact_solver_improves_and_tells_how_it_goes() -> None:
+    pytest.importorskip("ortools")
+    problem = clip(model(3), 5, 3, latency_us=1, bandwidth_gbps=50.0)
+    told: list[tuple[int, int, float]] = []
+    quick = plan(problem, pattern=cascade(1), placement=Placement())
+    exact = plan(
+        problem, pattern=cascade(1), placement=Placement(), solve_s=3.0, on_progress=lambda *item: told.append(item)
+    )
+    assert quick.evidence.bound <= exact.evidence.bound <= exact.makespan_us <= quick.makespan_us
+    assert all(bound <= best and gone >= 0 for best, bound, gone in told)
 
 
 # -- patterns ------------------------------------------------------------------------------------
 
 
-@settings(max_examples=30)
-@given(problems())
-def test_the_best_tolerated_pattern_wins_and_of_equals_the_cleanest(problem: Problem) -> None:
-    tolerated = [pattern for pattern in all_patterns(problem.model) if pattern.name in problem.model.tolerates]
-    values = [plan(problem, pattern=pattern).makespan_us for pattern in tolerated]
-    found = plan(problem)
-    assert found.makespan_us == min(values)
-    assert found.pattern == tolerated[values.index(min(values))]
-    assert found.warnings == ()
-
-
-def test_of_equals_the_cleanest_context_wins_by_hand() -> None:
-    # On one rank no pattern is faster than another.
-    assert str(plan(clip(model(3, clean=True), 4)).pattern) == "sequential"
-    # With one block there is nothing to read.
+def test_of_equals_the_cleanest_context_wins() -> None:
+    # With one block there is nothing to read, and without a clean pass one rank is as fast by any pattern.
+    assert str(plan(clip(model(3), 4, denoise_us=(100,))).pattern) == "sequential"
     assert str(plan(clip(model(3, clean=True), 1, 3)).pattern) == "sequential"
     # On many ranks with free links the shortest offset is the fastest.
     assert str(plan(grid(8)).pattern) == "cascade:1"
 
 
-def test_only_tolerated_patterns_are_tried() -> None:
-    spec = tolerating(grid(8).model, "sequential")
-    strict = grid(8).model_copy(update={"model": spec})
-    assert str(plan(strict).pattern) == "sequential"
-    cascades = grid(1).model_copy(update={"model": tolerating(grid(1).model, "cascade", "cascade-live-joint")})
-    assert str(plan(cascades).pattern) == "cascade:4"
+@pytest.mark.parametrize("text", [text for text, _ in WAYS])
+def test_a_pattern_by_name_is_planned_and_warned_about(text: str) -> None:
+    spec = tolerating(TWO, "same-level" if text != "cascade:1" and text != "layers" else "sequential")
+    problem = clip(spec, 3, 2)
+    pattern = Pattern.parse(text, spec)
+    made = plan(problem, pattern=pattern)
+    assert made.pattern == pattern
+    (warning,) = made.warnings
+    assert warning.startswith(f"by-hand is not known to tolerate {text}: it names {spec.tolerates[0]}; ")
+    assert plan(clip(tolerating(TWO, *_bearing(pattern)), 3, 2), pattern=pattern).warnings == ()
 
 
-def test_a_pattern_that_is_not_tolerated_leaves_a_warning_in_the_file(tmp_path: object) -> None:
+def _bearing(pattern: Pattern) -> tuple[str, ...]:
+    shorter = ("sequential", "cascade", "same-level", "layers", "sequential-recompute")
+    every = (*shorter, "cascade-live-causal", "cascade-live-joint")
+    return next((name,) for name in every if tolerates(tolerating(TWO, name), pattern))
+
+
+@settings(max_examples=10, derandomize=True)
+@given(
+    problems(),
+    st.sets(st.sampled_from(["sequential", "cascade", "cascade-live-joint", "cascade-live-causal"]), min_size=1),
+)
+def test_only_tolerated_patterns_are_chosen(problem: Problem, names: set[str]) -> None:
+    spec = tolerating(problem.model, *sorted(names))
+    made = plan(problem.model_copy(update={"model": spec}))
+    assert tolerates(spec, made.pattern)
+    assert made.warnings == ()
+
+
+def test_a_warning_is_in_the_file(tmp_path: object) -> None:
     problem = Problem(model=load_spec("self-forcing-1.3b"), cluster=Cluster.of("h100", 2), workload=Workload(blocks=3))
-    assert plan(problem, pattern=Pattern.sequential(problem.model)).warnings == ()
-    found = plan(problem, pattern=cascade(2))
     path = f"{tmp_path}/plan.json"
-    write_document(found, path)
+    write_document(plan(problem, pattern=cascade(2)), path)
     warning = "self-forcing-1.3b is not known to tolerate cascade:2: it names sequential, cascade-live-joint; "
     assert [text.startswith(warning) for text in read_plan(path).warnings] == [True]
 
 
 def test_a_model_that_tolerates_nothing_of_ours_is_refused() -> None:
-    problem = clip(tolerating(model(2), "cascade-live-joint", "sequential-recompute"), 2)
-    message = "model by-hand tolerates only cascade-live-joint, sequential-recompute, none of which can be planned"
+    problem = clip(tolerating(model(2), "spiral", "sequential-recompute"), 2, decode=False)
+    message = (
+        "model by-hand tolerates only spiral, sequential-recompute, none of which can be planned for this workload"
+    )
     with pytest.raises(InfeasibleError, match=message):
         plan(problem)
     assert len(plan(problem, pattern=cascade(1)).warnings) == 1
+
+
+@pytest.mark.parametrize(("name", "offset", "known"), [("cascade", 9, "1..3"), ("sequential", 1, "3")])
+def test_an_offset_that_is_none_of_the_models_is_refused(name: str, offset: int, known: str) -> None:
+    pattern = Pattern.model_validate({"name": name, "offset": offset})
+    with pytest.raises(InputError, match=rf"offset .*{re.escape(known)}.*, not {offset}"):
+        plan(clip(TWO, 3, 2), pattern=pattern)
+
+
+def test_recomputing_without_pixels_is_refused() -> None:
+    with pytest.raises(
+        (InputError, InfeasibleError), match="sequential-recompute reads decoded pixels: plan with decode"
+    ):
+        plan(clip(TWO, 3, 2, decode=False), pattern=Pattern.parse("sequential-recompute", TWO))
+
+
+@pytest.mark.parametrize("solve_s", [float("nan"), float("inf"), -1.0])
+def test_a_time_that_is_none_is_refused(solve_s: float) -> None:
+    with pytest.raises(InputError, match="solve_s: must be a number of seconds"):
+        plan(clip(TWO, 1), solve_s=solve_s)
 
 
 # -- what does not fit ---------------------------------------------------------------------------
@@ -162,90 +198,214 @@ def small(spec: ModelSpec, blocks: int, memory_bytes: list[int]) -> Problem:
     )
 
 
-def test_memory_to_the_byte() -> None:
-    spec = load_spec("toy")
-    roomy = small(spec, 5, [10**12])
-    pattern = Pattern.sequential(spec)
-    need = peak_bytes([row.action for row in plan(roomy, pattern=pattern).ranks[0]], costs(roomy))
-    assert plan(small(spec, 5, [need]), pattern=pattern).makespan_us == plan(roomy, pattern=pattern).makespan_us
-    with pytest.raises(InfeasibleError):
-        plan(small(spec, 5, [need - 1]), pattern=pattern)
+def peaks(made: Plan, problem: Problem) -> list[int]:
+    timing = costs(problem, timing_of(made, problem))
+    return [peak_bytes([row.action for row in rows], timing) for rows in made.ranks]
+
+
+@pytest.mark.parametrize(("text", "placement"), [(text, where) for text, where in WAYS if where != "ring"])
+def test_memory_to_the_byte(text: str, placement: str) -> None:
+    spec = tolerating(load_spec("toy"), "sequential")
+    pattern, where = Pattern.parse(text, spec), Placement.parse(placement)
+    roomy = small(spec, 4, [10**12])
+    if text != "cascade:1:live-joint" and placement in ("block", "step"):
+        where = Placement()
+    made = plan(roomy, pattern=pattern, placement=where)
+    (need,) = peaks(made, roomy)
+    exact = small(spec, 4, [need])
+    assert plan(exact, pattern=pattern, placement=where).makespan_us == made.makespan_us
+    tight = small(spec, 4, [need - 1])
+    with suppress(InfeasibleError):  # another order may need less
+        assert peaks(plan(tight, pattern=pattern, placement=where), tight)[0] < need
+    with pytest.raises(InfeasibleError, match=r"no plan fits: memory: .* GB of small"):
+        plan(small(spec, 4, [need // 2]), pattern=pattern, placement=where)
 
 
 def test_what_does_not_fit_is_told_in_numbers() -> None:
     spec = load_spec("wan-14b")
     with pytest.raises(InfeasibleError) as refused:
-        plan(small(spec, 9, [40 * 10**9, 40 * 10**9]))
+        plan(small(spec, 9, [40 * 10**9]))
     text = str(refused.value)
     found = re.match(
-        r"no plan fits: memory: rank ([01]) needs (\d+\.\d) GB \(weights (\d+\.\d) GB, K/V 3\.83 GB a block\) "
-        r"> 40\.0 GB of small",
+        r"no plan fits: memory: weights and working memory (\d+\.\d) GB \+ K/V of one pass (\d+\.\d) GB > 40\.0 GB",
         text,
     )
     assert found, text
-    # Weights of 14 billion bf16 parameters, a window of seven blocks' K/V and working memory.
-    assert 27 < float(found[3]) < 30
-    assert 40 < float(found[2]) < 100
+    # Weights of 14 billion bf16 parameters; a window of seven blocks' K/V.
+    assert 28 < float(found[1]) < 31
+    assert float(found[2]) == pytest.approx(26.8, abs=0.1)
     assert len(set(text.split("; "))) == len(text.split("; "))
 
 
-def test_a_slower_placement_that_fits_is_taken() -> None:
-    # The decoder does not fit beside the model, so it goes apart; together would be as fast.
-    spec = load_spec("toy")
-    timing = costs(small(spec, 2, [10**12]))
-    lean = peak_bytes(
-        [row.action for row in plan(small(spec, 2, [10**12, 10**12]), placement=Placement(decoder="apart")).ranks[0]],
-        timing,
+def test_a_peak_that_does_not_fit_names_its_rank() -> None:
+    spec = load_spec("self-forcing-1.3b")
+    with pytest.raises(InfeasibleError) as refused:
+        plan(small(spec, 9, [12 * 10**9] * 2), pattern=cascade(1), placement=Placement.parse("free"))
+    assert re.match(
+        r"no plan fits: memory: rank [01] needs \d+\.\d GB \(weights and working memory \d+\.\d GB; at their peaks "
+        r"(.*, )?kv \d+\.\d\d GB.*\) > 12\.0 GB of small",
+        str(refused.value),
+    ), str(refused.value)
+
+
+def test_a_placement_that_fits_is_taken() -> None:
+    """The decoder does not fit beside the model, so it goes apart."""
+    spec = load_spec("self-forcing-1.3b")
+    roomy = small(spec, 3, [10**12, 10**12])
+    apart = plan(roomy, pattern=Pattern.sequential(spec), placement=Placement.parse("free+decoder"))
+    lean = peaks(apart, roomy)
+    problem = small(spec, 3, [lean[0], 10**12])
+    with pytest.raises(InfeasibleError):
+        plan(problem, pattern=Pattern.sequential(spec), placement=Placement.parse("free@1"))
+    made = plan(problem, pattern=Pattern.sequential(spec))
+    assert all(
+        need <= device.memory_bytes for need, device in zip(peaks(made, problem), problem.cluster.devices, strict=True)
     )
-    assert lean < timing.resident_bytes(denoises=True, decodes=True)
-    problem = small(spec, 2, [lean, 10**12])
-    found = plan(problem)
-    assert {row.action.kind.value for row in found.ranks[0]}.isdisjoint({"decode"})
+    assert not any(row.action.kind is Kind.DECODE for row in made.ranks[0])
 
 
-@settings(max_examples=30)
-@given(problems(), st.integers(0, 40))
+@settings(max_examples=20)
+@given(problems(), st.integers(1, 30))
 def test_a_plan_fits_or_is_refused(problem: Problem, tenths: int) -> None:
-    need = costs(problem).resident_bytes(denoises=True, decodes=True) + 2 * problem.model.kv_bytes_per_block
+    timing = costed(problem, Pattern.sequential(problem.model))
+    need = timing.resident_bytes([Action(Kind.DENOISE, 0, 0)]) + 4 * problem.model.kv_bytes_per_block
     memory = need * tenths // 10 + 1
     devices = tuple(device.model_copy(update={"memory_bytes": memory}) for device in problem.cluster.devices)
     tight = problem.model_copy(update={"cluster": problem.cluster.model_copy(update={"devices": devices})})
-    with suppress(InfeasibleError):
-        for rows in plan(tight).ranks:
-            assert peak_bytes([row.action for row in rows], costs(tight)) <= memory
+    try:
+        made = plan(tight)
+    except InfeasibleError as refused:
+        text = str(refused)
+    else:
+        assert max(peaks(made, tight)) <= memory
+        return
+    assert text.startswith("no plan fits: memory: ")
 
 
-def test_a_decoder_apart_on_one_rank_is_refused() -> None:
+def test_a_cluster_of_no_devices_cannot_be_had() -> None:
+    with pytest.raises(InputError, match=r"count must be 1\.\.4096, not 0"):
+        Cluster.of("h100", 0)
     with pytest.raises(InputError, match=r"free\+decoder needs at least 2 ranks, not 1"):
         plan(clip(model(1), 2), placement=Placement(decoder="apart"))
 
 
-@settings(max_examples=30, derandomize=True)
-@given(st.data(), st.integers(1, 4), st.booleans(), st.integers(1, 6), st.booleans())
-def test_more_devices_are_never_worse_where_links_cost_nothing(
-    data: st.DataObject, steps: int, clean: bool, blocks: int, decode: bool
-) -> None:
-    """Not proven for a heuristic, and untrue where links cost something; held on 12,464 random clips of this kind."""
-    durations = st.integers(1, 300)
-    window = data.draw(st.integers(1, 4))
-    spec = model(steps, clean=clean, window=window, sink=data.draw(st.integers(0, min(1, window - 1))))
-    pattern = data.draw(st.sampled_from(all_patterns(spec)))
-    denoise_us, clean_us = data.draw(st.lists(durations, min_size=1, max_size=4)), data.draw(durations)
-    decode_us = (data.draw(durations), data.draw(durations))
+# -- more is never worse -------------------------------------------------------------------------
 
-    def makespan_us(ranks: int) -> int:
-        problem = clip(
-            spec,
-            blocks,
-            ranks,
-            decode=decode,
-            denoise_us=denoise_us,
-            clean_us=(clean_us,),
-            decode_us=decode_us,
-            latency_us=0,
-            bandwidth_gbps=1e9,
+
+@cache
+def makespan_us(name: str, kinds: tuple[str, ...], link: str, gbps: float, blocks: int, speed: float = 1.0) -> int:
+    devices = tuple(
+        DEVICES[kind].model_copy(
+            update={"peak_tflops": DEVICES[kind].peak_tflops * speed, "memory_gbps": DEVICES[kind].memory_gbps * speed}
         )
-        return plan(problem, pattern=pattern).makespan_us
+        for kind in kinds
+    )
+    joined = LINKS[link].model_copy(update={"bandwidth_gbps": gbps})
+    cluster = Cluster(devices=devices, link=joined)
+    return plan(Problem(model=load_spec(name), cluster=cluster, workload=Workload(blocks=blocks))).makespan_us
 
-    found = [makespan_us(ranks) for ranks in (1, 2, 3, 4)]
-    assert found == sorted(found, reverse=True)
+
+@pytest.mark.parametrize("name", ["self-forcing-1.3b", "longlive-1.3b"])
+def test_more_is_never_worse(name: str) -> None:
+    """Not proven for a heuristic: it holds on these grids, and on hundreds more that were tried."""
+    for blocks, link, gbps in ((3, "nvlink4", 450.0), (4, "pcie4", 32.0), (2, "ethernet-100g", 12.5)):
+        by_count = [makespan_us(name, ("h100",) * count, link, gbps, blocks) for count in (1, 2, 3, 4)]
+        assert by_count == sorted(by_count, reverse=True), f"devices: {by_count}"
+    by_speed = [makespan_us(name, ("a100",) * 3, "pcie4", 32.0, 3, speed) for speed in (0.5, 1.0, 1.5, 4.0)]
+    assert by_speed == sorted(by_speed, reverse=True), f"speed: {by_speed}"
+    one_faster = [makespan_us(name, ("a100", "a100", kind), "pcie4", 32.0, 3) for kind in ("a100", "h100", "b200")]
+    assert one_faster == sorted(one_faster, reverse=True), f"one faster: {one_faster}"
+    by_link = [makespan_us(name, ("h100",) * 3, "pcie4", gbps, 3) for gbps in (1.0, 8.0, 32.0, 256.0)]
+    assert by_link == sorted(by_link, reverse=True), f"links: {by_link}"
+
+
+def test_a_device_that_is_of_no_use_does_no_harm() -> None:
+    """Three h100 over Ethernet: two of them are best, and the third must not stand in the way."""
+    by_count = [makespan_us("toy", ("h100",) * count, "ethernet-100g", 12.5, 3) for count in (1, 2, 3, 4)]
+    assert by_count == sorted(by_count, reverse=True)
+
+
+# -- prompts -------------------------------------------------------------------------------------
+
+
+def switched(at_us: int, *, recache: bool = False, text: bool = True, ranks: int = 2) -> Problem:
+    asked = {"encode_text": text, "switches": [PromptSwitch(at_us=at_us, recache=recache).model_dump()]}
+    spec = model(2, clean=True, window=3, text_encoder_parameters=10**6)
+    return clip(spec, 4, ranks, asked=asked, measured={"text_us": 30, "recache_us": 70})
+
+
+def require_prompts(made: Plan, problem: Problem) -> int:
+    """Whatever reads the new prompt starts after it; whatever runs from the switch tick on reads it. How many do."""
+    flow, (at_us,) = timing_of(made, problem), [switch.at_us for switch in problem.workload.switches]
+    (switch_tick,) = made.switch_ticks
+    texts = [row.action.block for rows in made.ranks for row in rows if row.action.kind is Kind.TEXT]
+    assert sorted(texts) == list(range(len(texts))), "each prompt is encoded once"
+    new = 0
+    for rows in made.ranks:
+        for row in rows:
+            ticks = [flow.tick(block, flow.stage((block, step))) for block, step in row.action.passes]
+            if row.action.kind is Kind.TICK:
+                ticks = ticks or [row.action.block]
+            read = {payload.block for payload in flow.needs(row.action) if payload.carries == "text"}
+            for tick in ticks:
+                new += tick >= switch_tick
+                assert tick < switch_tick or row.start_us >= at_us, f"{row} reads what is not there yet"
+            if row.action.passes and problem.workload.encode_text:
+                assert read == {int(tick >= switch_tick) for tick in ticks}
+    return new
+
+
+@pytest.mark.parametrize(("text", "placement"), WAYS)
+def test_a_prompt_switch_at_every_time_of_a_clip(text: str, placement: str) -> None:
+    spec = switched(0).model
+    pattern, where = Pattern.parse(text, spec), Placement.parse(placement)
+    end = plan(switched(10**9), pattern=pattern, placement=where).makespan_us
+    news = []
+    for at_us in (0, 1, *range(40, end, end // 7), end, end + 1, 10**9):
+        problem = switched(at_us, recache=at_us % 2 == 0)
+        made = plan(problem, pattern=pattern, placement=where)
+        news.append(require_prompts(made, problem))
+        assert made.makespan_us <= end + at_us + 700, "a switch after the clip holds nothing up" if at_us > end else ""
+        if at_us > end:
+            assert made.makespan_us == end
+    # The later the switch, the fewer passes read the new prompt.
+    assert news == sorted(news, reverse=True)
+    assert news[-1] == 0 < news[0]
+
+
+def test_a_sequential_clip_re_caches_once_a_switch() -> None:
+    pattern = Pattern.parse("sequential", switched(0).model)
+    for recache, count in ((True, 1), (False, 0)):
+        made = plan(switched(700, recache=recache), pattern=pattern)
+        found = [str(row.action) for rows in made.ranks for row in rows if row.action.kind is Kind.RECACHE]
+        assert len(set(found)) == count
+    cascades = plan(switched(700, recache=True), pattern=cascade(1))
+    assert not any(row.action.kind is Kind.RECACHE for rows in cascades.ranks for row in rows)
+
+
+@settings(max_examples=15)
+@given(st.sets(st.integers(0, 2500), min_size=1, max_size=3), st.sampled_from(WAYS), st.booleans())
+def test_several_switches(times: set[int], way: tuple[str, str], text: bool) -> None:
+    switches = tuple(PromptSwitch(at_us=at, recache=True) for at in sorted(times))
+    spec = switched(0).model
+    problem = clip(spec, 4, 2, asked={"encode_text": text, "switches": [switch.model_dump() for switch in switches]})
+    made = plan(problem, pattern=Pattern.parse(way[0], spec), placement=Placement.parse(way[1]))
+    assert len(made.switch_ticks) == len(switches)
+    assert list(made.switch_ticks) == sorted(made.switch_ticks)
+    flow = timing_of(made, problem)
+    for rows in made.ranks:
+        for row in rows:
+            for block, step in row.action.passes:
+                prompt = flow.prompt(block, flow.stage((block, step)))
+                assert not prompt or row.start_us >= switches[prompt - 1].at_us
+
+
+def test_limits_hold_with_switches_too() -> None:
+    problem = switched(700)
+    made = plan(problem, objective="period", limits=Limits(makespan_us=5000))
+    assert made.makespan_us <= 5000
+    assert made.evidence.gap is None, "nothing is known of the least period of such a clip"
+
+
+def test_all_patterns_are_among_the_ways() -> None:
+    assert {pattern.name for pattern in all_patterns(TWO)} == {Pattern.parse(text, TWO).name for text, _ in WAYS}

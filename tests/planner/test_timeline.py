@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from planner.action import Action, TimedAction
 from planner.rows import Rows
-from planner.search import plan
 from planner.simulate import Jitter, simulate
 from planner.timeline import plot_timelines
-from tests.planner.clips import cascade, clip, model
+from tests.planner.clips import cascade, clip, costed, model, plan_of
 
 PROBLEM = clip(model(2, clean=True), 3, 2)
-PLAN = plan(PROBLEM, pattern=cascade(1))
+PLAN = plan_of(costed(PROBLEM, cascade(1)))
 TRACE = simulate(PLAN, PROBLEM, Jitter(spread=0.3, seed=1))
 
 BLUE, ORANGE, GREY = (0x00, 0x72, 0xB2), (0xE6, 0x9F, 0x00), (0xBB, 0xBB, 0xBB)
+SAND = (0xDD, 0xCC, 0x77)
 
 
 def picture(path: Path) -> NDArray[np.uint8]:
@@ -109,3 +109,63 @@ def test_a_long_clip_has_no_labels(tmp_path: Path) -> None:
         plot_timelines({"": rows}, path)
         sizes.append(path.read_text().count("<!-- "))
     assert sizes[0] - sizes[1] >= 59
+
+
+# -- what several passes share, and what runs beside ---------------------------------------------
+
+
+def test_passes_that_run_together_lie_above_one_another(tmp_path: Path) -> None:
+    """Oldest on top, each as high as the others and as long as the action."""
+    path = tmp_path / "timeline.png"
+    plot_timelines({"": rows_of(("batch 3.0 b0.s1 b1.s0", 0, 100_000))}, path)
+    pixels = picture(path)
+    # A column near the left, without labels, above the legend.
+    column = pixels[: int(pixels.shape[0] * 0.8), 200]
+    blue, orange = (np.flatnonzero((column == np.array(c, dtype=np.uint8)).all(axis=-1)) for c in (BLUE, ORANGE))
+    assert blue.max() < orange.min()
+    assert len(blue) / len(orange) == pytest.approx(1, rel=0.15)
+
+
+def test_labels_of_every_kind(tmp_path: Path) -> None:
+    path = tmp_path / "timeline.svg"
+    texts = [
+        "text p7",
+        "tick 20 b11.s3 b12.c",
+        "tick 21",
+        "batch 22.0 b13.s0",
+        "slice 23.1 b14.s2 b15.s1",
+        "decode b16.d2",
+        "encode b17",
+        "recache b18",
+        "commit b19",
+    ]
+    rows = rows_of(*((text, at * 1000, at * 1000 + 1000) for at, text in enumerate(texts)))
+    plot_timelines({"": rows}, path)
+    words = re.findall(r"<!-- (.*?) -->", path.read_text())
+    assert {"t7", "11.3", "12.c", "13.0", "14.2", "15.1", "16.d2", "e17", "r18", "19.c"} <= set(words)
+    assert {"encode, recache, text"} <= set(words)
+    # Neither a tick's number nor a share without passes has a name.
+    assert not {"20", "21", "22", "23"} & set(words)
+
+
+def test_side_work_has_a_colour_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "timeline.png"
+    shares = []
+    for text in ("recache b1", "denoise b1.s0"):
+        plot_timelines({"": rows_of((text, 0, 100_000))}, path)
+        shares.append(share(picture(path), SAND))
+    assert shares[0] > shares[1] + 0.2
+
+
+def test_streams_are_arrows(tmp_path: Path) -> None:
+    """From rank to rank; not what is sent whole, and not where there are too many."""
+    path = tmp_path / "timeline.svg"
+
+    def arrows(kind: str, other: str, passes: int) -> int:
+        sender = rows_of((f"{kind} kv b0.s1 to r1", 20, 50), *((f"denoise b{b}.s1", b, b + 1) for b in range(passes)))
+        receiver = rows_of((f"{other} kv b0.s1 from r0", 20, 50), ("denoise b1.s0", 30, 60))
+        plot_timelines({"": sender + receiver}, path)
+        return path.read_text().count('style="fill: none; stroke: #000000; stroke-width: 0.5')
+
+    assert arrows("stream", "tap", 60) - arrows("send", "recv", 60) == 2  # a shaft and its head
+    assert arrows("stream", "tap", 61) == arrows("send", "recv", 61)

@@ -1,0 +1,136 @@
+"""The flags that describe a problem and its limits, and what they stand for; heavy imports wait until needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from planner.objective import Limits
+    from planner.problem import Problem
+    from planner.profile import Profile
+
+LIMITS = ("min_fps", "max_first_frame", "max_control", "max_devices", "max_money")
+
+Command = Callable[..., None]
+
+
+def problem_options(command: Command) -> Command:
+    """A problem as a file, or as a few flags."""
+    for option in reversed(
+        (
+            click.argument("problem_file", metavar="[PROBLEM]", required=False),
+            click.option("--model", help="A model's name, instead of a problem file."),
+            click.option("--device", default=None, help="A device's kind, e.g. h100 or cpu-core."),
+            click.option("--count", type=int, default=None, help="How many devices.  [default: 1]"),
+            click.option("--blocks", type=int, default=None, help="Blocks of the clip.  [default: 7]"),
+            click.option("--no-decode", is_flag=True, help="Leave the clip as latents."),
+            click.option("--link", default=None, help="What joins devices, e.g. pcie5.  [default: the usual]"),
+            click.option("--per-node", type=int, default=None, help="Devices in a node.  [default: all]"),
+            click.option("--network", default=None, help="What joins nodes.  [default: infiniband-ndr]"),
+            click.option("--encode-text", is_flag=True, help="Encoding the prompts is part of the clip."),
+            click.option("--switch", "switches", type=float, multiple=True, help="When the prompt changes, seconds."),
+            click.option("--recache", is_flag=True, help="Sequential patterns re-cache at a prompt switch."),
+            click.option("--profile", "profile_file", help="A measured profile to plan by."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def limit_options(command: Command) -> Command:
+    """What a plan must keep to."""
+    for option in reversed(
+        (
+            click.option("--min-fps", type=float, help="Least steady frames a second."),
+            click.option("--max-first-frame", type=float, help="Most seconds until the first frame."),
+            click.option("--max-control", type=float, help="Most seconds from a change to the first frame it affects."),
+            click.option("--max-devices", type=int, help="Most devices."),
+            click.option("--max-money", type=float, help="Most money for a minute of video."),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def problem_of(problem_file: str | None, profile_file: str | None, **flags: Any) -> Problem:
+    from planner.files import read_document
+    from planner.problem import Problem
+    from planner.profile import Profile
+
+    measured = None if profile_file is None else read_document(Profile, profile_file)
+    if problem_file is None:
+        return _problem_of_flags(measured, **flags)
+    clash = [name for name, value in flags.items() if value not in (None, False, ())]
+    if clash:
+        flag = "--switch" if clash[0] == "switches" else f"--{clash[0].replace('_', '-')}"
+        raise input_error(f"{flag}: the problem file says that already; change the file or drop the flag")
+    problem = read_document(Problem, problem_file)
+    if measured is None:
+        return problem
+    return Problem.from_data({**problem.model_dump(), "profile": measured.model_dump()}, problem_file)
+
+
+def _problem_of_flags(
+    measured: Profile | None,
+    *,
+    model: str | None,
+    device: str | None,
+    count: int | None,
+    blocks: int | None,
+    no_decode: bool,
+    link: str | None,
+    per_node: int | None,
+    network: str | None,
+    encode_text: bool,
+    switches: tuple[float, ...],
+    recache: bool,
+) -> Problem:
+    from models.catalog import load_spec
+    from planner.cluster import Cluster
+    from planner.problem import Problem
+
+    if model is None:
+        raise input_error("name a problem file, or a model with --model (e.g. --model toy)")
+    cluster = Cluster.of(device or "h100", 1 if count is None else count, link=link, per_node=per_node, network=network)
+    workload = {
+        "blocks": 7 if blocks is None else blocks,
+        "decode": not no_decode,
+        "encode_text": encode_text,
+        "switches": [{"at_us": _microseconds("--switch", at), "recache": recache} for at in switches],
+    }
+    data = {"model": load_spec(model), "cluster": cluster, "workload": workload, "profile": measured}
+    return Problem.from_data(data, "command line")
+
+
+def limits_of(
+    min_fps: float | None,
+    max_first_frame: float | None,
+    max_control: float | None,
+    max_devices: int | None,
+    max_money: float | None,
+) -> Limits:
+    from planner.objective import Limits
+
+    data = {
+        "fps": min_fps,
+        "first_frame_us": None if max_first_frame is None else max_first_frame * 1e6,
+        "control_us": None if max_control is None else max_control * 1e6,
+        "devices": max_devices,
+        "money_per_minute": max_money,
+    }
+    return Limits.from_data(data, "limits")
+
+
+def _microseconds(flag: str, seconds: float) -> int:
+    if not 0 <= seconds < 10**7:
+        raise input_error(f"{flag}: must be seconds from 0, not {seconds}")
+    return round(seconds * 1e6)
+
+
+def input_error(text: str) -> Exception:
+    from planner.errors import InputError
+
+    return InputError(text)

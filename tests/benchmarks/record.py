@@ -1,0 +1,121 @@
+"""The record of a run: one line per goal, on the screen and as Markdown, with the machine it was taken on."""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+Details = list[tuple[str, ...]]  # a table, its first row the head
+
+
+class Line(NamedTuple):
+    """What was wanted and what was measured. `met` is None for a line that only informs, or could not be measured."""
+
+    what: str
+    goal: str
+    measured: str
+    met: bool | None = None
+
+    @property
+    def verdict(self) -> str:
+        return {True: "met", False: "missed", None: "–"}[self.met]
+
+
+class Section(NamedTuple):
+    """Lines that belong together, and tables of details below them."""
+
+    title: str
+    lines: list[Line]
+    details: Sequence[Details] = ()
+    note: str = ""
+
+
+def median_ms(call: Callable[[], object], repeats: int) -> float:
+    """Median wall time of the call, milliseconds, after one that does not count."""
+    call()
+    return statistics.median(_once_ms(call) for _ in range(repeats))
+
+
+def _once_ms(call: Callable[[], object]) -> float:
+    begun = time.perf_counter()
+    call()
+    return (time.perf_counter() - begun) * 1e3
+
+
+def guarded(title: str, goal: str, section: Callable[[], Section]) -> Section:
+    """The section, or a missed line with its error: one broken part does not hide the others."""
+    try:
+        return section()
+    except Exception as error:
+        return Section(title, [Line(title, goal, f"failed: {type(error).__name__}: {error}"[:300], False)])
+
+
+def show(sections: Iterable[Section], console: Console) -> None:
+    for section in sections:
+        table = Table("", "goal", "measured", "", title=section.title, title_justify="left")
+        for line in section.lines:
+            style = {True: "green", False: "red", None: ""}[line.met]
+            table.add_row(line.what, line.goal, line.measured, f"[{style}]{line.verdict}[/]" if style else line.verdict)
+        console.print(table)
+
+
+def markdown(sections: Iterable[Section], command: str, seconds: float, load: float) -> str:
+    """The whole record. `load`: how many processes wanted to run before it began."""
+    return (
+        "\n".join([*_head(command, seconds, load), *(text for section in sections for text in _section(section))])
+        + "\n"
+    )
+
+
+def _head(command: str, seconds: float, load: float) -> Iterator[str]:
+    yield "# Planner benchmark"
+    yield ""
+    yield f"`{command}`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {seconds:.0f} s. Times are wall times on:"
+    yield f"{_processor()}, {os.cpu_count()} cores, load {load:.1f} before the run;"
+    yield f"{platform.system()}, Python {platform.python_version()};"
+    yield f"{', '.join(f'{name} {_version(name)}' for name in PACKAGES)}."
+
+
+PACKAGES = ("ortools", "numpy", "networkx", "pyjobshop", "anrg-saga")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _processor() -> str:
+    """The processor's name, from /proc/cpuinfo where there is one."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2] for line in lines if line.startswith("model name")]
+    return names[0].strip() if names else platform.processor() or platform.machine()
+
+
+def _section(section: Section) -> Iterator[str]:
+    yield from ("", f"## {section.title}", "")
+    yield from _rows([("", "goal", "measured", ""), *((*line[:3], line.verdict) for line in section.lines)])
+    if section.note:
+        yield from ("", section.note)
+    for table in section.details:
+        if len(table) > 1:
+            yield ""
+            yield from _rows(table)
+
+
+def _rows(rows: Details) -> Iterator[str]:
+    head, *body = rows
+    for row in (head, ("---",) * len(head), *body):
+        yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
