@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import subprocess
 import sys
@@ -13,9 +14,15 @@ import pytest
 from click.testing import CliRunner, Result
 
 from executor.cli import cli
+from models.catalog import load_spec
+from planner.cluster import Cluster
+from planner.files import write_document
+from planner.metrics import metrics
 from planner.plan import Plan
 from planner.problem import Problem
 from planner.trace import Trace
+from planner.workload import PromptSwitch, Workload
+from tests.planner.clips import clip
 
 TOY = ["--model", "toy", "--device", "cpu-core"]
 
@@ -211,3 +218,156 @@ def test_no_memory_for_it_fails_with_the_numbers() -> None:
     result = call("plan", "--model", "wan-14b", "--device", "4090")
     assert result.exit_code == 1
     assert "weights and working memory 29.3 GB" in result.stderr
+
+
+def test_limits_that_cannot_be_kept_name_what_can() -> None:
+    result = call("plan", *TOY, "--min-fps", "1e6")
+    assert result.exit_code == 1
+    told = re.fullmatch(r"error: fps >= 1e\+06 cannot be kept: the nearest is fps ([\d.]+)\n", result.stderr)
+    assert told, result.stderr
+    nearest = call("plan", *TOY, "--min-fps", told[1], "-o", os.devnull)
+    assert nearest.exit_code == 0, nearest.stderr
+
+
+# -- what is asked -------------------------------------------------------------------------------
+
+
+def made_by(tmp_path: Path, *words: str) -> tuple[Plan, Problem, Result]:
+    """A plan, its problem, and what was told; both files lie in the folder."""
+    plan, problem = tmp_path / "plan.json", tmp_path / "problem.json"
+    result = call("plan", *words, "-o", str(plan), "--save-problem", str(problem))
+    assert result.exit_code == 0, result.stderr
+    assert call("check", str(problem), str(plan)).exit_code == 0
+    return Plan.from_json(plan.read_text()), Problem.from_json(problem.read_text()), result
+
+
+def test_every_flag_of_a_problem_is_in_it(tmp_path: Path) -> None:
+    words = ["--count", "4", "--per-node", "2", "--network", "ethernet-100g", "--link", "pcie4", "--blocks", "3"]
+    words += ["--no-decode", "--encode-text", "--switch", "0.01", "--switch", "0.5", "--recache"]
+    _, problem, _ = made_by(tmp_path, "--model", "toy", "--device", "h100", *words)
+    assert problem.cluster == Cluster.of("h100", 4, link="pcie4", per_node=2, network="ethernet-100g")
+    assert problem.workload == Workload(
+        blocks=3,
+        decode=False,
+        encode_text=True,
+        switches=(PromptSwitch(at_us=10_000, recache=True), PromptSwitch(at_us=500_000, recache=True)),
+    )
+
+
+def test_a_pattern_and_a_placement_by_name(tmp_path: Path) -> None:
+    words = ["--count", "3", "--blocks", "3", "--pattern", "cascade:1:live-joint", "--placement", "step+decoder@3"]
+    made, _, result = made_by(tmp_path, *TOY, *words)
+    assert (str(made.pattern), made.placement) == ("cascade:1:live-joint", "step+decoder@3")
+    assert "warning: toy is not known to tolerate cascade:1:live-joint" in result.stderr
+
+
+@pytest.mark.parametrize("objective", ["makespan", "period", "first-frame", "control", "devices", "money"])
+def test_every_objective_is_told_with_its_bound(tmp_path: Path, objective: str) -> None:
+    made, _, result = made_by(tmp_path, *TOY, "--count", "2", "--blocks", "3", "--objective", objective)
+    assert made.evidence.objective == objective
+    line = next(line for line in result.stderr.splitlines() if line.startswith(f"{objective}: "))
+    assert re.match(rf"{objective}: [\d.e-]+( ms)?, bound [\d.e-]+( ms)? \(.+\), gap \d+\.\d\d%, ", line), line
+    assert ("endless: " in result.stderr) == (objective == "period")
+
+
+def test_limits_are_kept(tmp_path: Path) -> None:
+    words = ["--model", "self-forcing-1.3b", "--count", "4", "--blocks", "4", "--objective", "devices"]
+    words += [
+        "--min-fps",
+        "25",
+        "--max-first-frame",
+        "0.4",
+        "--max-control",
+        "2",
+        "--max-devices",
+        "3",
+        "--max-money",
+        "1",
+    ]
+    made, problem, _ = made_by(tmp_path, *words)
+    found = metrics(problem.model, problem.cluster, made.ranks)
+    assert found.steady_fps >= 25
+    assert found.first_frame_us <= 400_000
+    assert found.control_us <= 2_000_000
+    assert found.devices <= 3
+    assert found.money_per_minute <= 1
+
+
+def test_why_shows_what_else_was_tried() -> None:
+    words = ["plan", *TOY, "--count", "2", "--blocks", "3", "-o", os.devnull]
+    without, result = call(*words), call(*words, "--why")
+    assert result.exit_code == 0
+    assert result.stderr.startswith(without.stderr)
+    table = result.stderr.removeprefix(without.stderr)
+    head, first = table.splitlines()[1], table.splitlines()[3]
+    assert all(name in head for name in ("pattern", "placement", "devices", "value", "why not"))
+    assert "chosen" in first
+    for name in ("Self-Forcing", "LiveAvatar", "WaveForcing", "RollingForcing", "StreamDiffusionV2"):
+        assert name in table
+    assert re.sub(r"\s+", " ", table).count("asks for") >= 2, "schedules that need more ranks say so"
+
+
+def test_a_stream_is_a_small_file(tmp_path: Path) -> None:
+    made, problem, result = made_by(tmp_path, *TOY, "--blocks", "1000000")
+    assert problem.workload.blocks == 10**6
+    assert made.repeat is not None
+    assert (tmp_path / "plan.json").stat().st_size < 300_000
+    assert "endless: " in result.stderr
+    assert "above the bound set by" in result.stderr
+
+
+def test_a_simulated_stream_is_held_against_the_whole_plan(tmp_path: Path) -> None:
+    made_by(tmp_path, *TOY, "--blocks", "600")
+    played = call("simulate", str(tmp_path / "problem.json"), str(tmp_path / "plan.json"), "-o", os.devnull)
+    assert played.exit_code == 0
+    assert "(+0.0% of the plan)" in played.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [["--recache"], ["--network", "ethernet-100g"], ["--network", "pcie4", "--count", "2", "--per-node", "2"]]
+)
+def test_flags_without_effect_are_told(words: list[str]) -> None:
+    result = call("plan", *TOY, *words, "-o", os.devnull)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"error: {words[0]}: ")
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_profile_by_name(tmp_path: Path) -> None:
+    measured = clip(load_spec("toy"), 2).profile
+    assert measured is not None
+    path = str(tmp_path / "profile.yaml")
+    write_document(measured, path)
+    made, problem, _ = made_by(tmp_path, *TOY, "--profile", path)
+    assert problem.profile == measured
+    again = call("plan", str(tmp_path / "problem.json"), "--profile", path)
+    assert Plan.from_json(again.stdout) == made
+    refused = call("plan", "--model", "toy", "--device", "h100", "--profile", path)
+    assert refused.exit_code == 2
+    assert "profile: measured on 'cpu-core', but rank 0 is 'h100'" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--switch", "1"], ["--encode-text"], ["--per-node", "1"], ["--no-decode"], ["--link", "pcie4"], ["--recache"]],
+)
+def test_each_flag_contradicts_a_file(planned: tuple[str, str], words: list[str]) -> None:
+    result = call("plan", planned[0], *words)
+    assert result.exit_code == 2
+    assert f"{words[0]}: the problem file says that already" in result.stderr
+
+
+# -- the Pareto set ------------------------------------------------------------------------------
+
+
+def test_a_pareto_set() -> None:
+    words = ["pareto", *TOY, "--count", "3", "--blocks", "3"]
+    table = call(*words)
+    assert table.exit_code == 0, table.stderr
+    assert "first ms" in table.stdout
+    points = json.loads(call(*words, "--json").stdout)
+    devices = [point["figures"]["devices"] for point in points]
+    assert devices == sorted(devices)
+    assert devices[0] == 1
+    assert len(points) >= 2
+    assert all(point["pattern"] and point["placement"] for point in points)

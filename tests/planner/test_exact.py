@@ -79,12 +79,7 @@ def test_cp_sat_alone_equals_brute_force(instance: Instance, together: bool) -> 
         instance = instance._replace(wires=None)
     ticks = Ticks.of(instance)
     incumbent = Incumbent(list_schedule(instance), 0, AMPLE_S, None, ticks.tick_us)
-    if (
-        together
-        and not instance.wires
-        and not instance.live
-        and len({frozenset(row) for row in instance.durations}) == 1
-    ):
+    if together and not instance.wires and not instance.live and is_uniform(instance):
         ask(incumbent, ticks, heads_tails(instance), Effort(AMPLE_S, 4, 0), together=True)
     ask(incumbent, ticks, heads_tails(instance), Effort(AMPLE_S, 4, 0))
     assert faults(instance, incumbent.schedule) == []
