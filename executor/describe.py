@@ -89,6 +89,6 @@ def trace_line(trace: Trace, chosen: Plan, problem: Problem) -> str:
     busy = ", ".join(f"r{rank} {share:.0%}" for rank, share in enumerate(trace.utilization))
     return (
         f"{trace.kind}: {figures.fps:.1f} fps, first block after {figures.first_frame_us / 1000:.0f} ms, "
-        f"makespan {trace.makespan_us / 1000:.1f} ms ({trace.makespan_us / chosen.makespan_us - 1:+.1%} "
+        f"makespan {trace.makespan_us / 1000:.1f} ms ({trace.makespan_us / chosen.whole_us - 1:+.1%} "
         f"of the plan); busy {busy}"
     )

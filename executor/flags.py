@@ -94,6 +94,10 @@ def _problem_of_flags(
 
     if model is None:
         raise input_error("name a problem file, or a model with --model (e.g. --model toy)")
+    if recache and not switches:
+        raise input_error("--recache: there is no prompt switch to re-cache at; add --switch SECONDS")
+    if network is not None and per_node is None:
+        raise input_error("--network: joins nodes, and there is one; add --per-node COUNT")
     cluster = Cluster.of(device or "h100", 1 if count is None else count, link=link, per_node=per_node, network=network)
     workload = {
         "blocks": 7 if blocks is None else blocks,

@@ -82,11 +82,11 @@ def priced_cases(
     """Everything to try with its costs and what it can reach at best, in a `stream` of its period; what cannot be done
     says why.
 
-    Raises InputError if a placement that was asked for goes with none of the patterns.
+    Raises InputError if nothing of what was asked for goes together.
     """
     candidates = _candidates(problem, patterns, placement, objective, limits)
     tried = [_priced(problem, item, objective, stream=stream) for item in candidates]
-    if placement is not None and all(item.costs is None for item in tried if item.eligible):
+    if all(item.costs is None for item in tried if item.eligible):
         raise InputError(next(item.refused for item in tried if item.eligible))
     return tried
 

@@ -9,7 +9,7 @@ from planner.errors import InfeasibleError, InputError
 from planner.explore import Tried, chosen_patterns, explore
 from planner.finish import finish
 from planner.metrics import Metrics
-from planner.objective import OBJECTIVES, Limits, score
+from planner.objective import OBJECTIVES, Limits, blame, score
 from planner.patterns import Pattern
 from planner.plan import Objective
 from planner.problem import Problem
@@ -38,16 +38,20 @@ def pareto(
     No other plan that was tried is as good in all objectives and better in one. Raises InputError for less than two
     objectives, one named twice or a clip of more than 500 blocks; InfeasibleError if nothing fits.
     """
-    if len(objectives) < 2 or len(set(objectives)) < len(objectives):
-        raise InputError(f"objectives: name two or more different ones of {', '.join(OBJECTIVES)}")
+    if len(objectives) < 2 or len(set(objectives)) < len(objectives) or not set(objectives) <= set(OBJECTIVES):
+        told = ", ".join(map(str, objectives))
+        raise InputError(f"objectives: name two or more different ones of {', '.join(OBJECTIVES)}, not {told}")
     if problem.workload.blocks > LONGEST:
         raise InputError(f"blocks: a Pareto set is made of clips of at most {LONGEST} blocks")
     tried = explore(problem, chosen_patterns(problem, pattern), None, "devices", limits, prune=False)
-    rough = [item for item in tried if item.eligible and item.case is not None]
+    laid_out = [item for item in tried if item.eligible and item.case is not None]
+    rough = [item for item in laid_out if item.figures and all(limit.kept_by(item.figures) for limit in limits.asked())]
     points = [point for item in _front(rough, objectives) if (point := _point(item, limits)) is not None]
+    if not points and laid_out and limits.asked():
+        raise InfeasibleError(blame(limits.asked(), [item.figures for item in laid_out if item.figures]))
     if not points:
         refused = dict.fromkeys(item.refused for item in tried if item.eligible and item.refused)
-        raise InfeasibleError("no plan fits: " + "; ".join(list(refused)[:5] or ["no plan keeps the limits"]))
+        raise InfeasibleError("no plan fits: " + "; ".join(list(refused)[:5]))
     kept = [point for point in points if not any(_beats(other.figures, point.figures, objectives) for other in points)]
     return tuple(sorted(kept, key=lambda point: (*_scores(point.figures, objectives), point.pattern, point.placement)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from models.spec import ModelSpec
@@ -73,8 +74,10 @@ class Passes:
         return item[0] == 0, self._flow.blocks_read(item[0], stage), item[1] is None, stage == 0, company
 
     def _batch_us(self, batch: Sequence[Pass], group: tuple[int, ...]) -> float:
-        """The largest pass of a batch takes its time, each further one its share of its own."""
-        times = sorted((self._pass_us(item, group) for item in batch), reverse=True)
+        """The largest pass of a batch takes its time, each further one its share of its own; in whole microseconds,
+        so that a batch gains nothing by being rounded only once.
+        """
+        times = sorted((math.ceil(self._pass_us(item, group)) for item in batch), reverse=True)
         shares = self._profile.batch_share if self._profile else ()
         further = (time * _share(shares, at) for at, time in enumerate(times[1:]))
         return sum(further, times[0]) if times else 0.0

@@ -122,6 +122,11 @@ class Plan(Document):
         return makespan_us(self.ranks)
 
     @property
+    def whole_us(self) -> int:
+        """The makespan of the whole clip, all copies of a kernel counted."""
+        return self.makespan_us + (0 if self.repeat is None else self.repeat.copies * self.repeat.kernel_us)
+
+    @property
     def finished_us(self) -> list[int]:
         """When each block is finished, by block."""
         return finished_us(self.ranks, self.last_step)

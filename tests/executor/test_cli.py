@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from executor.cli import cli
+from executor.flags import limits_of
 from models.catalog import load_spec
 from planner.cluster import Cluster
 from planner.files import write_document
@@ -291,6 +292,14 @@ def test_limits_are_kept(tmp_path: Path) -> None:
     assert found.control_us <= 2_000_000
     assert found.devices <= 3
     assert found.money_per_minute <= 1
+
+
+@pytest.mark.parametrize("microseconds", [1, 290, 1_456_344, 32_114_929, 43_879_501, 10**9 + 1])
+def test_seconds_are_whole_microseconds(microseconds: int) -> None:
+    """What a refusal names as nearest is in seconds: asked for, it must mean that very time."""
+    seconds = microseconds / 1e6
+    limits = limits_of(None, seconds, seconds, None, None)
+    assert (limits.first_frame_us, limits.control_us) == (microseconds, microseconds)
 
 
 def test_why_shows_what_else_was_tried() -> None:

@@ -99,10 +99,8 @@ STREAM = clip(TWO, 600, 2, denoise_us=(90, 110), clean_us=(70,), decode_us=(50, 
 PATTERNS = (
     "sequential",
     "cascade:1",
-    "cascade:2",
     "cascade:1:live-causal",
     "cascade:2:live-joint",
-    "cascade:1:live-joint",
     "layers",
     "sequential-recompute",
 )
@@ -128,7 +126,7 @@ def test_any_number_of_copies_is_what_timing_makes_of_it(text: str) -> None:
     for where, made in streams(STREAM, text):
         assert made.repeat is not None
         written = 600 - made.repeat.copies * made.repeat.kernel_blocks
-        for copies in (0, 1, 2, 5):
+        for copies in (0, 1, 3):
             rows = unroll(made, copies)
             shorter = of_blocks(STREAM, written + copies * made.repeat.kernel_blocks)
             programs = [[row.action for row in program] for program in rows]
@@ -136,7 +134,7 @@ def test_any_number_of_copies_is_what_timing_makes_of_it(text: str) -> None:
 
 
 def test_a_stream_is_at_most_as_long_as_its_bound_allows() -> None:
-    made = plan(STREAM, pattern=Pattern.parse("cascade:1", TWO))
+    made = plan(STREAM, pattern=Pattern.parse("cascade:1", TWO), placement=Placement.parse("block"))
     end = max(row.end_us for rows in unroll(made) for row in rows)
     assert end == made.evidence.value
     assert made.evidence.bound <= end
