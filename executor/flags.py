@@ -96,8 +96,8 @@ def _problem_of_flags(
         raise input_error("name a problem file, or a model with --model (e.g. --model toy)")
     if recache and not switches:
         raise input_error("--recache: there is no prompt switch to re-cache at; add --switch SECONDS")
-    if network is not None and per_node is None:
-        raise input_error("--network: joins nodes, and there is one; add --per-node COUNT")
+    if network is not None and (per_node is None or per_node >= (count or 1)):
+        raise input_error("--network: joins nodes, and there is one; add --per-node COUNT, below --count")
     cluster = Cluster.of(device or "h100", 1 if count is None else count, link=link, per_node=per_node, network=network)
     workload = {
         "blocks": 7 if blocks is None else blocks,
@@ -120,8 +120,8 @@ def limits_of(
 
     data = {
         "fps": min_fps,
-        "first_frame_us": None if max_first_frame is None else max_first_frame * 1e6,
-        "control_us": None if max_control is None else max_control * 1e6,
+        "first_frame_us": None if max_first_frame is None else _microseconds("--max-first-frame", max_first_frame),
+        "control_us": None if max_control is None else _microseconds("--max-control", max_control),
         "devices": max_devices,
         "money_per_minute": max_money,
     }

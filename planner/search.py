@@ -89,10 +89,10 @@ def plan(
     return made
 
 
-def search(problem: Problem, ask: Ask) -> Search:
+def search(problem: Problem, ask: Ask, *, prune: bool = True) -> Search:
     """The best of all cases. Raises InfeasibleError if there is none."""
     patterns = _patterns(problem, ask)
-    tried = explore(problem, patterns, ask.placement, ask.objective, ask.limits)
+    tried = explore(problem, patterns, ask.placement, ask.objective, ask.limits, prune=prune)
     asked = ask.limits.asked()
     best: Finished | None = None
     finished = 0
@@ -107,6 +107,9 @@ def search(problem: Problem, ask: Ask) -> Search:
         kept = made is not None and all(limit.kept_by(made.figures) for limit in asked)
         if made is not None and kept and (best is None or _key(made, ask, patterns) < _key(best, ask, patterns)):
             best = made
+    if best is None and any(item.refused == BEATEN for item in tried):
+        # What beat the others did not fit in memory, or not the limits, once it was lowered.
+        return search(problem, ask, prune=False)
     if best is None:
         raise InfeasibleError(_why(problem, tried, ask))
     return Search(best, tried)

@@ -13,7 +13,7 @@ from tests.benchmarks.record import Details, Line, Section
 from tests.planner.validity import faults
 
 LIMIT_S = 1.0
-EXACT_S = 0.8  # of it, for the exact solver
+EXACT_S = 0.9  # of it, for the exact solver
 LEAST_RIVAL_S = 0.05  # CP-SAT needs this to start at all
 
 

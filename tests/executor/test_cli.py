@@ -133,7 +133,7 @@ def test_jitter_is_seeded(planned: tuple[str, str]) -> None:
         (["plan", *TOY, "--blocks", "501", "--switch", "1"], "planned in clips of at most 500 blocks"),
         (["plan", *TOY, "--blocks", "10000001"], "workload.blocks: Input should be less than or equal to 10000000"),
         (["plan", *TOY, "--min-fps", "nan"], "limits: fps: Input should be a finite number"),
-        (["plan", *TOY, "--max-first-frame", "inf"], "limits: first_frame_us: "),
+        (["plan", *TOY, "--max-first-frame", "inf"], "--max-first-frame: must be seconds from 0, not inf"),
         (["plan", *TOY, "--max-control", "0"], "limits: control_us: "),
         (["plan", *TOY, "--max-devices", "0"], "limits: devices: "),
         (["plan", *TOY, "--max-money", "-1"], "limits: money_per_minute: "),
