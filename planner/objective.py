@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from typing import NamedTuple
 
 from pydantic import Field
@@ -69,8 +70,8 @@ class Limit(NamedTuple):
             number = f"{whole / 1e6:.6f} s" if whole >= 10**6 else f"{whole / 1e3:.3f} ms"
         else:
             # Rounded outwards, so that the nearest value can be asked for.
-            scale = 10 ** (4 - math.floor(math.log10(shown))) if shown > 0 else 1
-            number = f"{(math.floor if self.least else math.ceil)(shown * scale) / scale:g}"
+            outwards = Context(prec=5, rounding=ROUND_FLOOR if self.least else ROUND_CEILING)
+            number = f"{outwards.create_decimal(Decimal(shown)).normalize():f}"
         sign = ">=" if self.least else "<="
         return f"{self.name} {sign} {number}" if value is None else f"{self.name} {number}"
 

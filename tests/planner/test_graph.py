@@ -21,7 +21,7 @@ from planner.patterns import Pattern, all_patterns
 from planner.problem import Problem
 from planner.schedulers.list_schedule import RULES, list_schedule
 from planner.workload import Workload
-from tests.planner.clips import cascade, clip, costed, model
+from tests.planner.clips import KV_BYTES, LATENT_BYTES, cascade, clip, costed, model
 from tests.planner.validity import faults
 from tests.strategies import costings
 
@@ -96,6 +96,12 @@ def test_a_joint_cascade_by_hand() -> None:
         ("tick 1", "decode b1"): ("latents b1.s0", 1_024, False),
         ("decode b0", "decode b1"): ("", 0, False),
     }
+
+
+def test_a_batch_hands_several_payloads_to_the_next() -> None:
+    costs = costed(clip(TWO, 3, 2), cascade(1), "batched")
+    both = "latents b0.s1, kv b0.s1", LATENT_BYTES + KV_BYTES, False
+    assert edges(costs)["batch 1.0 b0.s1", "batch 2.1 b0.c b1.s1"] == both
 
 
 @pytest.mark.parametrize(("blocks", "forwards"), [(1, 4), (7, 34), (27, 134)])
@@ -188,7 +194,8 @@ def test_bytes_take_the_wire_if_they_cross() -> None:
     # Both read the same payload, 13 us away.
     assert instance.payload_bytes == [100]
     assert instance.wires is not None
-    assert instance.wires[0, 1].lanes != instance.wires[1, 0].lanes
+    ways = instance_of(graph, 3, wire)[0].wires or {}
+    assert len({way.lanes for way in ways.values()}) == len(ways) == 6, "every way is its own"
     assert list_schedule(instance).makespan_us == 10 + 13 + 20
     assert instance_of(graph, 1, wire)[0].wires is None
     assert list_schedule(instance_of(graph, 2)[0]).makespan_us == 30

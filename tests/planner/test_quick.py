@@ -6,17 +6,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.case import figures
+from planner.case import figures, price
 from planner.cost import Costs
 from planner.expand import expand
 from planner.loop import steady_period
 from planner.metrics import metrics
 from planner.objective import OBJECTIVES, score
 from planner.patterns import Pattern
+from planner.placement import Placement
 from planner.plan import Objective
 from planner.problem import Problem
 from planner.quick import at_best, least_period
 from planner.schedulers.list_schedule import RULES, Rule, list_schedule
+from planner.search import plan
 from planner.steady import loop_of
 from tests.planner.clips import clip, costed, model, timed
 from tests.strategies import costings
@@ -75,6 +77,25 @@ def test_independent_blocks_have_no_chain() -> None:
     costs = of(problem, "sequential")
     assert best(costs, "makespan") <= metrics(problem.model, problem.cluster, timed(costs)).makespan_us < 6 * 200
     assert best(costs, "control") == 0
+
+
+def test_a_context_made_anew_does_not_wait_for_a_clean_pass() -> None:
+    """Block 2's is made of block 1's latents, while block 1's clean pass is not done."""
+    problem = clip(
+        TWO,
+        3,
+        2,
+        denoise_us=(100,),
+        decode=False,
+        latency_us=0,
+        bandwidth_gbps=1e6,
+        measured={"recache_us": 10},
+        asked={"switches": [{"at_us": 300, "recache": True}]},
+    )
+    pattern, where = Pattern.sequential(TWO), Placement()
+    made = plan(problem, pattern=pattern, placement=where)
+    assert made.makespan_us < 280 + 280 + 200
+    assert at_best(price(problem, pattern, where), "makespan") <= made.makespan_us
 
 
 @pytest.mark.parametrize(

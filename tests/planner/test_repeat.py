@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from planner.action import Action, Kind
+from planner.action import Action, Kind, TimedAction
 from planner.case import by_rules, price
 from planner.expand import expand
 from planner.finish import Finished, rows_of
@@ -92,3 +94,35 @@ def test_a_disturbed_rhythm_is_none() -> None:
     spoilt = (*found.rows[0][:60], row._replace(action=Action.parse("decode b999")), *found.rows[0][61:])
     repeat = find_repeat(found._replace(rows=(spoilt,)))
     assert repeat is None or not any(begin <= 60 < end for begin, end in repeat.places)
+
+
+def without(found: Finished, pattern: str) -> Finished:
+    """The rows without those whose text matches."""
+    kept = tuple(tuple(row for row in rows if not re.match(pattern, str(row.action))) for rows in found.rows)
+    return found._replace(rows=kept)
+
+
+def test_a_kernel_that_lacks_work_is_none() -> None:
+    found = finished("sequential", "free", 1)
+    assert find_repeat(without(found, r"commit|free kv b\d+\.c")) is None
+    assert find_repeat(without(found, r"decode")) is None
+
+
+def test_a_kernel_that_leaves_more_and_more_behind_is_none() -> None:
+    found = finished("sequential", "free", 1)
+    assert find_repeat(without(found, r"free latents b\d+\.s1")) is None
+    two = finished("sequential", "free+decoder", 2)
+    assert find_repeat(two) is not None
+    assert find_repeat(without(two, "recv")) is None
+
+
+def test_a_rank_that_is_busy_in_the_ramp_only() -> None:
+    """What it gives up after its last work belongs to the beginning, not to the end."""
+    found = finished("sequential", "free", 1)
+    ramp = tuple(
+        TimedAction(Action.parse(text), start, end)
+        for text, start, end in (("denoise b0.s0", 0, 90), ("free kv b0.s0", 90, 90), ("free latents b0.s0", 95, 95))
+    )
+    repeat = find_repeat(found._replace(rows=(*found.rows, ramp)))
+    assert repeat is not None
+    assert repeat.places[1] == (3, 3)

@@ -53,6 +53,7 @@ def test_a_windows_sink_stays() -> None:
     assert moved("send kv b0.c to r1", 4, first_block=1) == "send kv b0.c to r1"
     assert moved("free kv b0.c", 4, first_block=1) == "free kv b0.c"
     assert moved("send kv b1.c to r1", 4, first_block=1) == "send kv b5.c to r1"
+    assert moved("slice 4.0 b0.c b4.s0", 4, first_block=1) == "slice 8.0 b0.c b8.s0"
     # Wave 0 is not block 0.
     assert moved("free hidden w0.l0", 4, first_block=1) == "free hidden w4.l0"
 
