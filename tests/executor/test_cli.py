@@ -224,7 +224,7 @@ def test_no_memory_for_it_fails_with_the_numbers() -> None:
 def test_limits_that_cannot_be_kept_name_what_can() -> None:
     result = call("plan", *TOY, "--min-fps", "1e6")
     assert result.exit_code == 1
-    told = re.fullmatch(r"error: fps >= 1e\+06 cannot be kept: the nearest is fps ([\d.]+)\n", result.stderr)
+    told = re.fullmatch(r"error: fps >= 1000000 cannot be kept: the nearest is fps ([\d.]+)\n", result.stderr)
     assert told, result.stderr
     nearest = call("plan", *TOY, "--min-fps", told[1], "-o", os.devnull)
     assert nearest.exit_code == 0, nearest.stderr
