@@ -7,7 +7,7 @@ from typing import Any
 
 from models.errors import SpecError
 from models.spec import ModelSpec
-from models.vae_spec import WAN_2_1, VaeSpec
+from models.vae_spec import WAN_2_1, WAN_2_2, VaeSpec
 
 _WAN_1_3B: dict[str, Any] = dict(layers=30, heads=12, head_dim=128, ffn_dim=8960)
 _WAN_14B: dict[str, Any] = dict(layers=40, heads=40, head_dim=128, ffn_dim=13824)
@@ -21,6 +21,22 @@ _480P: dict[str, Any] = dict(
     latent_height=60,
     latent_width=104,
     vae=WAN_2_1,
+)
+# The text-and-image-to-video model of Wan 2.2, at the size LongLive 2 runs it: wan_5b/configs/wan_ti2v_5B.py there.
+_WAN_5B: dict[str, Any] = dict(
+    layers=30,
+    heads=24,
+    head_dim=128,
+    ffn_dim=14336,
+    text_length=512,
+    text_dim=4096,
+    text_encoder_parameters=_UMT5_ENCODER,
+    latent_channels=48,
+    latent_height=44,
+    latent_width=80,
+    vae_stride=(4, 16, 16),
+    vae=WAN_2_2,
+    frame_rate=24.0,
 )
 _CASCADES = ("sequential", "cascade-live-joint")
 
@@ -91,6 +107,99 @@ _SPECS = (
         sink=3,
         timesteps=(1000, 750, 500, 250),
         tolerates=_CASCADES,
+    ),
+    ModelSpec(
+        name="causal-forcing-1.3b",
+        source="Causal-Forcing configs/causal_forcing_dmd_chunkwise.yaml",
+        **_WAN_1_3B,
+        **_480P,
+        frames_per_block=3,
+        window=21,
+        sink=0,
+        timesteps=(1000, 750, 500, 250),
+        tolerates=("sequential",),
+    ),
+    ModelSpec(
+        name="causal-forcing-framewise-1.3b",
+        source="Causal-Forcing configs/causal_forcing_dmd_framewise.yaml",
+        **_WAN_1_3B,
+        **_480P,
+        frames_per_block=1,
+        window=21,
+        sink=0,
+        timesteps=(1000, 750, 500, 250),
+        tolerates=("sequential",),
+    ),
+    ModelSpec(
+        name="causal-forcing++-2step-1.3b",
+        source="Causal-Forcing configs/causal_forcing_dmd_framewise_2step.yaml",
+        **_WAN_1_3B,
+        **_480P,
+        frames_per_block=1,
+        window=21,
+        sink=0,
+        timesteps=(1000, 500),
+        first_block_steps=4,
+        tolerates=("sequential",),
+    ),
+    ModelSpec(
+        name="causal-forcing++-1step-1.3b",
+        source="Causal-Forcing configs/causal_forcing_dmd_framewise_1step.yaml",
+        **_WAN_1_3B,
+        **_480P,
+        frames_per_block=1,
+        window=21,
+        sink=0,
+        timesteps=(1000,),
+        first_block_steps=4,
+        tolerates=("sequential",),
+    ),
+    ModelSpec(
+        name="rolling-forcing-1.3b",
+        source="RollingForcing configs/rolling_forcing_dmd.yaml, wan/modules/causal_model.py",
+        **_WAN_1_3B,
+        **_480P,
+        frames_per_block=3,
+        window=21,
+        sink=3,
+        relative_sink=True,
+        timesteps=(1000, 800, 600, 400, 200),
+        # Trained on five blocks in one window; decoded block after block it drifts.
+        tolerates=("cascade-live-joint",),
+    ),
+    ModelSpec(
+        name="longlive2-5b",
+        source="LongLive 2 configs/inference.yaml",
+        **_WAN_5B,
+        frames_per_block=8,
+        window=32,
+        sink=8,
+        timesteps=(1000, 750, 500, 250),
+        tolerates=("sequential",),
+    ),
+    ModelSpec(
+        name="longlive2-5b-2step",
+        source="LongLive 2 configs/nvfp4/inference_nvfp4.yaml with two steps, as LongLive-2.0-5B-NVFP4-S2",
+        **_WAN_5B,
+        frames_per_block=8,
+        window=32,
+        sink=8,
+        timesteps=(1000, 500),
+        tolerates=("sequential",),
+    ),
+    ModelSpec(
+        name="streamdiffusionv2-1.3b",
+        source="StreamDiffusionV2 configs/wan_causal_dmd_v2v.yaml; video to video, from an input at 0.7 noise",
+        **_WAN_1_3B,
+        **_480P,
+        frames_per_block=1,
+        window=6,
+        sink=3,
+        timesteps=(700, 500, 400, 200),
+        shift=8.0,
+        warp=False,
+        clean_pass=False,
+        tolerates=("same-level",),
     ),
     ModelSpec(
         name="krea-realtime-14b",

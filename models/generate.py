@@ -12,10 +12,13 @@ import torch
 from torch import Tensor
 
 from models.errors import ModelError, SpecError
+from models.forward import PassInput, Past
+from models.forward import run_pass as run_forward
 from models.kv_cache import KVSlots, Version
+from models.layer import TextView
 from models.sampler import after_step, block_noise
 from models.spec import ModelSpec
-from models.wan import CausalWan, Past, TextView
+from models.wan import CausalWan
 
 Pass = tuple[int, int]  # (block, stage); the stage after the last denoise step is the clean pass
 
@@ -71,15 +74,17 @@ def run_pass(
     slots: KVSlots,
 ) -> Tensor:
     """One forward of one block: the flow; its K/V goes into a slot of its own at level `stage`."""
-    spec = model.spec
-    timestep = 1000 * spec.sigmas[stage] if stage < spec.steps else spec.context_timestep
-    shift = spec.sink_shift(block)
-    past = [
-        Past(slots.get(earlier, level), shift if earlier * spec.frames_per_block < spec.sink else 0)
-        for earlier, level in versions
-    ]
+    spec, shift = model.spec, model.spec.sink_shift(block)
     own = slots.take(block, stage)
-    return model(latents_CThw, timestep, block * spec.frames_per_block, past, own, text)
+    held = {
+        earlier: Past(slots.get(earlier, level), shift if earlier < spec.sink_blocks else 0)
+        for earlier, level in versions
+    }
+    held[block] = Past(own)
+    reads = [held[other] for other in spec.key_order(block)]
+    return run_forward(
+        model, PassInput(latents_CThw, spec.timestep(block, stage), spec.start_frame(block), own, reads, text)
+    )
 
 
 def _ticks(spec: ModelSpec, blocks: int, offset: int) -> Iterator[Pass]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from diffusers import AutoencoderKLWan
 from torch import Tensor, device
 
+from models.codec import Codec
 from models.spec import ModelSpec
 from models.wan import CausalWan
 
 
 class LoadedModel(NamedTuple):
-    """Transformer, autoencoder and text side of one checkpoint, on one device."""
+    """Transformer, codec between latents and pixels, and text side of one checkpoint, on one device."""
 
     spec: ModelSpec
     wan: CausalWan
-    vae: AutoencoderKLWan | None
+    vae: Codec | None
     embed_prompt: Callable[[str], Tensor]  # prompt -> text embeddings [L, text_dim]
 
     def to(self, target: device) -> LoadedModel:

@@ -13,9 +13,9 @@ from diffusers import WanTransformer3DModel
 from diffusers.models.transformers.transformer_wan import WanAttention
 from torch import Tensor
 
+from models.layer import from_patches, split_heads, time_embedding, to_patches, tokens_of
 from models.rotary import Rotation, rotate, rotation
 from models.spec import ModelSpec
-from models.wan import embed, split_heads, unembed
 
 
 class ClipView(NamedTuple):
@@ -72,12 +72,14 @@ def masked_forward(
     turn = rotation(spec.head_dim, 0, blocks * frames, *grid)
     bias = block_causal_bias(blocks, frames * grid[0] * grid[1])
     latents_BCThw = latents_GKCThw.flatten(0, 1)
-    tokens, time_BD, modulation = embed(transformer, latents_BCThw, timesteps_GK.flatten())
+    tokens = tokens_of(transformer, latents_BCThw)
+    time_BD, modulation = time_embedding(transformer, timesteps_GK.flatten())
     text = transformer.condition_embedder.text_embedder(text_GLX)
     text_BLD = text.repeat_interleave(blocks, dim=0)
     for layer in transformer.blocks:
         tokens = layer(tokens, text_BLD, modulation, ClipView(blocks, turn, bias))
-    return unembed(transformer, tokens, time_BD, latents_BCThw.shape).unflatten(0, (clips, blocks))
+    patches = to_patches(transformer, tokens, time_BD)
+    return from_patches(transformer, patches, latents_BCThw.shape).unflatten(0, (clips, blocks))
 
 
 def _softmax_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None) -> Tensor:

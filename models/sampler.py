@@ -23,7 +23,7 @@ def block_noise(spec: ModelSpec, seed: int, block: int, step: int, device: torch
     """
     key = hashlib.sha256(f"blockcascade noise {seed} {block} {step}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(key[:8], "little") >> 1)
-    shape = (spec.latent_channels, spec.frames_per_block, spec.latent_height, spec.latent_width)
+    shape = (spec.latent_channels, spec.block_frames(block), spec.latent_height, spec.latent_width)
     return torch.randn(shape, generator=generator).to(device)
 
 
@@ -39,8 +39,8 @@ def renoise(clean_CThw: Tensor, noise_CThw: Tensor, sigma: float) -> Tensor:
 
 def after_step(spec: ModelSpec, noisy_CThw: Tensor, flow_CThw: Tensor, seed: int, block: int, step: int) -> Tensor:
     """What a denoise step leaves behind: the next step's input, or after the last step the clean latents."""
-    clean = predict_clean(noisy_CThw, flow_CThw, spec.sigmas[step])
-    if step == spec.steps - 1:
+    sigmas = spec.block_sigmas(block)
+    clean = predict_clean(noisy_CThw, flow_CThw, sigmas[step])
+    if step == len(sigmas) - 1:
         return clean
-    noise = block_noise(spec, seed, block, step + 1, clean.device)
-    return renoise(clean, noise, spec.sigmas[step + 1])
+    return renoise(clean, block_noise(spec, seed, block, step + 1, clean.device), sigmas[step + 1])

@@ -6,6 +6,7 @@ Closed forms only; nothing here imports torch. FLOPs count a multiply-add as two
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
@@ -109,7 +110,22 @@ class ModelSpec(BaseModel):
     @property
     def sigmas(self) -> tuple[float, ...]:
         """Noise share of each denoise step's input, 0..1 (flow matching: x = (1 - sigma) x0 + sigma noise)."""
-        nominal = [t / 1000 for t in self.timesteps]
+        return self._warped(self.timesteps)
+
+    def block_sigmas(self, block: int) -> tuple[float, ...]:
+        """`sigmas` of one block; a first block that takes other steps spaces them evenly over the schedule."""
+        steps = self.block_steps(block)
+        if steps == self.steps:
+            return self.sigmas
+        return self._warped([1000 * (steps - step) / steps for step in range(steps)])
+
+    def timestep(self, block: int, stage: int) -> float:
+        """What a pass is told of its input's noise, 0..1000; the stage after the last step is the clean pass."""
+        sigmas = self.block_sigmas(block)
+        return 1000 * sigmas[stage] if stage < len(sigmas) else self.context_timestep
+
+    def _warped(self, timesteps: Sequence[float]) -> tuple[float, ...]:
+        nominal = [t / 1000 for t in timesteps]
         if not self.warp:
             return tuple(nominal)
         return tuple(self.shift * s / (1 + (self.shift - 1) * s) for s in nominal)
@@ -145,25 +161,52 @@ class ModelSpec(BaseModel):
     def tokens_per_block(self) -> int:
         return self.tokens_per_frame * self.frames_per_block
 
+    def tokens_of(self, block: int) -> int:
+        """Tokens of one block."""
+        return self.tokens_per_frame * self.block_frames(block)
+
     def pixel_frames(self, block: int) -> int:
         """Pixel frames that decoding one block yields; a stream's very first latent frame decodes to one."""
         frames = self.block_frames(block) * self.vae_stride[0]
         return frames - (self.vae_stride[0] - 1) if block == 0 else frames
 
+    def start_frame(self, block: int) -> int:
+        """A block's first latent frame in the stream."""
+        return self.block_frames(0) + (block - 1) * self.frames_per_block if block else 0
+
+    @property
+    def window_blocks(self) -> int:
+        """Blocks that a pass reads at most, the sink's and its own among them."""
+        return self.window // self.frames_per_block
+
+    @property
+    def sink_blocks(self) -> int:
+        return self.sink // self.frames_per_block
+
     def context_blocks(self, block: int) -> tuple[int, ...]:
         """Earlier blocks whose K/V a pass of `block` reads, oldest first: the sink, then the sliding window."""
-        sink = self.sink // self.frames_per_block
-        sliding = self.window // self.frames_per_block - sink - 1
-        first = max(sink, block - sliding)
+        sink = self.sink_blocks
+        first = max(sink, block - (self.window_blocks - sink - 1))
         return tuple(range(min(sink, block))) + tuple(range(first, block))
+
+    def ring_place(self, block: int) -> int:
+        """A block's place in a ring as long as the window: the sink keeps its own, the others take turns."""
+        sink = self.sink_blocks
+        return block if block < sink else sink + (block - sink) % (self.window_blocks - sink)
+
+    def key_order(self, block: int, newer: Sequence[int] = ()) -> tuple[int, ...]:
+        """The blocks that a pass attends to, its own among them, in the order of the keys: by place in the ring.
+
+        So a window that slides stays where it lies. Newer blocks, which joint patterns read, come last.
+        """
+        return (*sorted((*self.context_blocks(block), block), key=self.ring_place), *sorted(newer))
 
     def sink_shift(self, block: int) -> int:
         """Frames by which the sink's keys move so that they sit just before the window `block` slides over."""
-        size = self.frames_per_block
-        if not (self.relative_sink and self.sink) or block * size < self.sink:
+        if not (self.relative_sink and self.sink) or block < self.sink_blocks:
             return 0
-        sliding = [b for b in self.context_blocks(block) if b * size >= self.sink]
-        return (sliding[0] if sliding else block) * size - self.sink
+        sliding = [b for b in self.context_blocks(block) if b >= self.sink_blocks]
+        return self.start_frame(sliding[0] if sliding else block) - self.start_frame(self.sink_blocks)
 
     # -- cost ------------------------------------------------------------------------------------
 

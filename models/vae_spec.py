@@ -31,7 +31,10 @@ class Conv(NamedTuple):
 
 
 class VaeSpec(BaseModel):
-    """Shapes of a Wan 2.1 style autoencoder; `temporal_upsample` runs from the latents to the pixels."""
+    """Shapes of a Wan autoencoder; `temporal_upsample` runs from the latents to the pixels.
+
+    `wide_upsample`: a level keeps its channels as it grows, as in Wan 2.2 (diffusers' `is_residual`); 2.1 halves them.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -41,6 +44,7 @@ class VaeSpec(BaseModel):
     residual_blocks: PositiveInt
     temporal_upsample: tuple[bool, ...]
     pixel_patch: PositiveInt = 1
+    wide_upsample: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -77,14 +81,14 @@ class VaeSpec(BaseModel):
         return [self.decoder_dim * m for m in (self.dim_mult[-1], *reversed(self.dim_mult))]
 
     def _convs(self, positions: int, frames: int, first: bool) -> Iterator[Conv]:
-        dims = self._dims
+        dims, narrower = self._dims, 1 if self.wide_upsample else 2
         yield Conv(1, self.latent_channels, self.latent_channels, positions)
         yield Conv(27, self.latent_channels, dims[0], positions)
         yield from [Conv(27, dims[0], dims[0], positions)] * 4
         yield Conv(1, dims[0], 3 * dims[0], positions)
         yield Conv(1, dims[0], dims[0], positions)
         for level, (entering, leaving) in enumerate(pairwise(dims)):
-            channels = entering if level == 0 else entering // 2
+            channels = entering if level == 0 else entering // narrower
             for _ in range(self.residual_blocks + 1):
                 if channels != leaving:
                     yield Conv(1, channels, leaving, positions)
@@ -100,7 +104,7 @@ class VaeSpec(BaseModel):
                 positions = positions * (frames + doubled) // frames
                 frames += doubled
             positions *= 4
-            yield Conv(9, leaving, leaving // 2, positions)
+            yield Conv(9, leaving, leaving // narrower, positions)
         yield Conv(27, dims[-1], 3 * math.prod((self.pixel_patch, self.pixel_patch)), positions)
 
 
@@ -110,4 +114,15 @@ WAN_2_1 = VaeSpec(
     dim_mult=(1, 2, 4, 4),
     residual_blocks=2,
     temporal_upsample=(True, True, False),
+)
+
+# wan_5b/modules/vae2_2.py in NVlabs/LongLive, after Wan 2.2.
+WAN_2_2 = VaeSpec(
+    decoder_dim=256,
+    latent_channels=48,
+    dim_mult=(1, 2, 4, 4),
+    residual_blocks=2,
+    temporal_upsample=(True, True, False),
+    pixel_patch=2,
+    wide_upsample=True,
 )

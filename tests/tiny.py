@@ -9,6 +9,7 @@ from torch import Tensor
 from models.checkpoint import wan_config
 from models.loaded import LoadedModel
 from models.spec import ModelSpec
+from models.vae import WanCodec
 from models.vae_spec import VaeSpec
 from models.wan import CausalWan
 
@@ -45,6 +46,13 @@ def tiny_model(spec: ModelSpec = TINY_SPEC) -> LoadedModel:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         wan = WanTransformer3DModel(**wan_config(spec)).eval().requires_grad_(False)
+    return LoadedModel(spec, CausalWan(wan, spec), WanCodec(tiny_vae()), embed)
+
+
+def tiny_vae() -> AutoencoderKLWan:
+    """A random autoencoder of the tiny spec's shapes."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
         vae = AutoencoderKLWan(
             base_dim=4,
             z_dim=4,
@@ -59,7 +67,7 @@ def tiny_model(spec: ModelSpec = TINY_SPEC) -> LoadedModel:
             scale_factor_temporal=2,
             scale_factor_spatial=4,
         )
-    return LoadedModel(spec, CausalWan(wan, spec), vae.eval().requires_grad_(False), embed)
+    return vae.eval().requires_grad_(False)
 
 
 def embed(prompt: str) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import AutoencoderKLWan
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -20,7 +21,8 @@ from models.checkpoint import CONFIG, WEIGHTS, load_vae, load_wan, save, wan_con
 from models.errors import CheckpointError
 from models.generate import generate
 from models.spec import ModelSpec
-from models.vae import StreamingDecoder
+from models.vae import WanCodec
+from models.weights import fresh
 from tests.models.variants import same, text, tiny, variant
 from tests.tiny import TINY_SPEC, embed
 
@@ -30,6 +32,12 @@ def folder(tmp_path: Path) -> Path:
     """The tiny transformer, saved."""
     save(tiny().wan.transformer, wan_config(TINY_SPEC), tmp_path / "tiny", torch.float32)
     return tmp_path / "tiny"
+
+
+def _tiny_vae() -> AutoencoderKLWan:
+    codec = tiny().vae
+    assert isinstance(codec, WanCodec)
+    return codec.vae
 
 
 def _change_weights(folder: Path, change: Callable[[dict[str, Tensor]], object]) -> None:
@@ -66,11 +74,10 @@ def test_a_transformer_round_trips(folder: Path) -> None:
 
 
 def test_an_autoencoder_round_trips(tmp_path: Path) -> None:
-    vae = tiny().vae
-    assert vae is not None
+    vae = _tiny_vae()
     save(vae, dict(vae.config), tmp_path / "vae", torch.float32)
     latents = torch.randn((4, 2, 4, 4), generator=torch.Generator().manual_seed(0))
-    found, wanted = (StreamingDecoder(v).decode(latents) for v in (load_vae(tmp_path / "vae"), vae))
+    found, wanted = (WanCodec(v).decoder().decode(latents) for v in (load_vae(tmp_path / "vae"), vae))
     assert torch.equal(found, wanted)
 
 
@@ -121,12 +128,12 @@ def test_a_config_that_is_no_json_object_is_refused(folder: Path, content: str) 
 
 def test_a_folder_that_is_not_there_is_refused_with_what_it_should_hold(tmp_path: Path) -> None:
     message = _refusal(tmp_path / "nowhere")
-    assert f"no such file; expected a folder with {CONFIG} and {WEIGHTS}" in message
+    assert f"no such file; expected a folder with {CONFIG} and {WEIGHTS}, or a weight file" in message
 
 
 def test_missing_weights_are_refused(folder: Path) -> None:
     (folder / WEIGHTS).unlink()
-    assert f"{WEIGHTS}: no such file" in _refusal(folder)
+    assert f"{WEIGHTS}: no such file, and of other weight files none is there" in _refusal(folder)
 
 
 def test_missing_keys_are_named(folder: Path) -> None:
@@ -147,13 +154,13 @@ def test_misshapen_keys_are_named_with_both_shapes(folder: Path) -> None:
 def test_every_sort_of_damage_is_told_at_once_and_long_lists_cut(folder: Path) -> None:
     def rename(weights: dict[str, Tensor]) -> None:
         for key in [key for key in weights if key.startswith("blocks.0.")]:
-            weights["model." + key] = weights.pop(key)
+            weights["odd." + key] = weights.pop(key)
         weights["proj_out.bias"] = torch.zeros(7)
 
     _change_weights(folder, rename)
     message = _refusal(folder)
-    assert all(sort in message for sort in ("27 missing: ", "27 unexpected: model.blocks.0.", "1 misshapen: "))
-    assert message.count("model.blocks.0.") == 5
+    assert all(sort in message for sort in ("27 missing: ", "27 unexpected: odd.blocks.0.", "1 misshapen: "))
+    assert message.count("odd.blocks.0.") == 5
     assert message.count(", ...") == 2
 
 
@@ -189,11 +196,58 @@ def test_a_pickle_by_that_name_is_refused_unopened(folder: Path) -> None:
 def test_an_autoencoder_is_refused_the_same_way(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such file"):
         load_vae(tmp_path / "nowhere")
-    vae = tiny().vae
-    assert vae is not None
-    (folder / CONFIG).write_text(json.dumps(dict(vae.config)))
+    (folder / CONFIG).write_text(json.dumps(dict(_tiny_vae().config)))
     with pytest.raises(CheckpointError, match=r"does not fit the model: .* missing"):
         load_vae(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"num_res_blocks": 10**9},
+        {"num_res_blocks": -1},
+        {"dim_mult": [1] * 100},
+        {"dim_mult": "wide"},
+        {"dim_mult": 3},
+        {"base_dim": 10**12},
+        {"base_dim": "wide"},
+        {"temperal_downsample": []},
+        {"decoder_base_dim": 10**10},
+    ],
+)
+def test_an_autoencoder_of_a_forged_size_is_never_built(change: dict[str, Any], tmp_path: Path) -> None:
+    vae = _tiny_vae()
+    save(vae, dict(vae.config), tmp_path, torch.float32)
+    _change_config(tmp_path, **change)
+    with pytest.raises(CheckpointError, match=r"does not (describe an AutoencoderKLWan|fit the model)"):
+        load_vae(tmp_path)
+
+
+def test_what_an_autoencoders_config_holds_beyond_its_shapes_is_let_be(tmp_path: Path) -> None:
+    vae = _tiny_vae()
+    save(vae, dict(vae.config) | {"_class_name": "AutoencoderKLWan", "clip_output": False}, tmp_path, torch.float32)
+    assert load_vae(tmp_path, torch.bfloat16).dtype == torch.bfloat16
+
+
+def test_quantised_weights_are_refused(folder: Path) -> None:
+    _change_weights(folder, lambda weights: weights.update({"proj_out.bias": torch.zeros(16, dtype=torch.int8)}))
+    assert "proj_out.bias is torch.int8; quantised weights are not run" in _refusal(folder)
+
+
+def test_no_weight_is_read_before_all_are_known_to_fit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Tensor] = []
+
+    def counted(stored: Tensor, dtype: torch.dtype | None, device: torch.device | str) -> Tensor:
+        read.append(stored)
+        return fresh(stored, dtype, device)
+
+    monkeypatch.setattr("models.checkpoint.fresh", counted)
+    load_wan(folder, TINY_SPEC)
+    assert len(read) == len(tiny().wan.transformer.state_dict())
+    read.clear()
+    _change_weights(folder, lambda weights: weights.update({"proj_out.bias": torch.zeros(7)}))
+    _refusal(folder)
+    assert not read
 
 
 def test_a_transformer_of_another_shape_is_refused(folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from models.vae import WanCodec
 from tests.models.variants import tiny
 from tests.tiny import tiny_model
 
@@ -20,8 +21,9 @@ def test_moving_a_model_moves_its_parts_and_keeps_the_rest() -> None:
 def test_weights_go_to_the_device() -> None:
     """To the device without numbers, as every machine has it."""
     moved = tiny_model().to(torch.device("meta"))
-    assert moved.vae is not None
-    assert {p.device.type for part in (moved.wan, moved.vae) for p in part.parameters()} == {"meta"}
+    assert isinstance(moved.vae, WanCodec)
+    assert {p.device.type for part in (moved.wan, moved.vae.vae) for p in part.parameters()} == {"meta"}
+    assert moved.vae.device.type == "meta"
     assert moved.wan.device.type == "meta"
 
 

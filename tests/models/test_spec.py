@@ -18,8 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from models.catalog import load_spec
 from models.checkpoint import wan_config
+from models.forward import PassInput, Past, run_pass
 from models.spec import ModelSpec
-from models.wan import CausalWan, Past
+from models.wan import CausalWan
 from tests.models.variants import specs, variant
 from tests.tiny import TINY_SPEC
 
@@ -69,7 +70,7 @@ def test_pass_flops_are_those_torch_counts(spec: ModelSpec, context: int) -> Non
     text = model.encode_text(torch.empty(spec.text_length, spec.text_dim, device="meta"))
     # torch counts the matrix products of attention, but not of its fused CPU kernel.
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-        model(latents, 500.0, 0, [Past(slot)] * context, slot, text)
+        run_pass(model, PassInput(latents, 500.0, 0, slot, [Past(slot)] * (context + 1), text))
     time_embedding = 2 * (spec.freq_dim * spec.dim + 7 * spec.dim**2)
     assert counter.get_total_flops() == spec.pass_flops(context) + time_embedding
 

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from models.catalog import load_spec
 from models.toy.train_vae import CONFIG
-from models.vae_spec import WAN_2_1, VaeSpec
+from models.vae_spec import WAN_2_1, WAN_2_2, VaeSpec
 
 FEW = VaeSpec(decoder_dim=4, latent_channels=3, dim_mult=(1, 2), residual_blocks=2, temporal_upsample=(False,))
 
@@ -37,6 +37,7 @@ def _config(spec: VaeSpec) -> dict[str, Any]:
         "temperal_downsample": list(reversed(spec.temporal_upsample)),
         "latents_mean": [0.0] * spec.latent_channels,
         "latents_std": [1.0] * spec.latent_channels,
+        "is_residual": spec.wide_upsample,
         "in_channels": 3 * spec.pixel_patch**2,
         "out_channels": 3 * spec.pixel_patch**2,
     } | patched
@@ -71,9 +72,10 @@ def _counted(vae: AutoencoderKLWan, frames: int, height: int, width: int, *, fir
         (load_spec("toy").vae, CONFIG, 1, 4, 4),
         (WAN_2_1, {}, 3, 2, 3),  # diffusers' defaults
         (WAN_2_1, {}, 3, 60, 104),
+        (WAN_2_2, _config(WAN_2_2), 3, 2, 3),
         (FEW, _config(FEW), 2, 3, 5),
     ],
-    ids=["toy", "toy, one frame", "Wan 2.1", "Wan 2.1 at 832x480", "few"],
+    ids=["toy", "toy, one frame", "Wan 2.1", "Wan 2.1 at 832x480", "Wan 2.2", "few"],
 )
 def test_decode_flops_are_those_torch_counts(
     spec: VaeSpec, config: dict[str, Any], frames: int, height: int, width: int, first: bool
@@ -85,13 +87,18 @@ def test_decode_flops_are_those_torch_counts(
 @st.composite
 def _specs(draw: st.DrawFn) -> VaeSpec:
     levels = draw(st.integers(1, 3))
+    wide = draw(st.booleans())
+    # Around a wide level diffusers folds channels into one another, so that they must divide each other.
+    folding = [(1, 1, 1), (1, 2, 2), (2, 4, 4)] if levels == 3 else [(1, 1), (2, 2)] if levels == 2 else [(1,)]
+    mults = draw(st.sampled_from(folding)) if wide else tuple(draw(st.integers(1, 3)) for _ in range(levels))
     return VaeSpec(
         decoder_dim=draw(st.sampled_from([4, 6])),
         latent_channels=draw(st.integers(1, 4)),
-        dim_mult=tuple(draw(st.integers(1, 3)) for _ in range(levels)),
+        dim_mult=mults,
         residual_blocks=draw(st.integers(1, 2)),
         temporal_upsample=tuple(draw(st.booleans()) for _ in range(levels - 1)),
         pixel_patch=draw(st.integers(1, 2)),
+        wide_upsample=wide,
     )
 
 
@@ -121,7 +128,9 @@ def test_layers_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spec", "config"), [(load_spec("toy").vae, CONFIG), (WAN_2_1, {}), (FEW, _config(FEW))], ids=["toy", "Wan", "few"]
+    ("spec", "config"),
+    [(load_spec("toy").vae, CONFIG), (WAN_2_1, {}), (WAN_2_2, _config(WAN_2_2)), (FEW, _config(FEW))],
+    ids=["toy", "Wan 2.1", "Wan 2.2", "few"],
 )
 def test_decoder_parameters_are_those_of_its_convolutions(spec: VaeSpec, config: dict[str, Any]) -> None:
     """All but the norms' gains, which are a thousandth."""

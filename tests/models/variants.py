@@ -8,9 +8,10 @@ from functools import cache
 from hypothesis import strategies as st
 from torch import Tensor, equal
 
+from models.layer import TextView
 from models.loaded import LoadedModel
 from models.spec import ModelSpec
-from models.wan import CausalWan, TextView
+from models.wan import CausalWan
 from tests.tiny import TINY_SPEC, embed, tiny_model
 
 
