@@ -36,6 +36,7 @@ class Rank:
         self._slots = KVSlots(model.spec, slots_needed(program, flow), wan.dtype, wan.device)
         self._text = wan.encode_text(model.embed_prompt(prompt))
         self._latents: dict[Payload, Tensor] = {}
+        self._staged: dict[Payload, Tensor] = {}  # K/V on its way here; a slot is no single piece of memory
         self._decoder: StreamingDecoder | None = None
         if any(action.kind is Kind.DECODE for action in program):
             if model.vae is None:
@@ -85,15 +86,22 @@ class Rank:
         """What a send of the payload reads."""
         if payload.carries == "latents":
             return self._latents[payload]
-        return self._slots.get(payload.block, self._level(payload))
+        return self._slots.get(payload.block, self._level(payload)).contiguous()
 
     def room(self, payload: Payload) -> Tensor:
         """What a receive of the payload writes to."""
         if payload.carries == "kv":
-            return self._slots.take(payload.block, self._level(payload))
+            slot = self._slots.take(payload.block, self._level(payload))
+            self._staged[payload] = torch.empty_like(slot, memory_format=torch.contiguous_format)
+            return self._staged[payload]
         spec = self._model.spec
         shape = (spec.latent_channels, spec.frames_per_block, spec.latent_height, spec.latent_width)
         return self._latents.setdefault(payload, torch.empty(shape, device=self.device))
+
+    def arrived(self, payload: Payload) -> None:
+        """Puts what came to its place, once it is there."""
+        if payload in self._staged:
+            self._slots.get(payload.block, self._level(payload)).copy_(self._staged.pop(payload))
 
     def free(self, payload: Payload) -> None:
         """Gives the payload's storage up."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 
+from planner.calibrate import Calibration
 from planner.metrics import Metrics, metrics
 from planner.pareto import Point
 from planner.plan import Plan
@@ -13,6 +14,9 @@ from planner.trace import Trace
 
 SHOWN = 8  # alternatives in the short table, besides the published schedules
 POINT_COLUMNS = ("devices", "pattern", "placement", "fps", "first ms", "control ms", "clip ms", "money a minute")
+ACTION_COLUMNS = ("action", "count", "planned us", "median us", "p95 us", "ratio", "worst", "us")
+RANK_COLUMNS = ("rank", "planned busy ms", "busy ms", "waiting ms", "gaps ms", "idle ms")
+LOSS_COLUMNS = ("cause", "makespan us", "of the plan", "period us")
 COLUMNS = ("", "pattern", "placement", "devices", "value", "why not")
 
 
@@ -92,3 +96,46 @@ def trace_line(trace: Trace, chosen: Plan, problem: Problem) -> str:
         f"makespan {trace.makespan_us / 1000:.1f} ms ({trace.makespan_us / chosen.whole_us - 1:+.1%} "
         f"of the plan); busy {busy}"
     )
+
+
+def action_rows(found: Calibration) -> list[tuple[str, ...]]:
+    """Planned against measured under ACTION_COLUMNS."""
+    rows: list[tuple[str, ...]] = []
+    for item in found.actions:
+        head = item.what, str(item.count), str(item.planned_us)
+        if item.median_us is None:
+            rows.append((*head, "-", "-", "-", "hidden by others", ""))
+        else:
+            figures = str(item.median_us), str(item.p95_us), f"{item.ratio:.2f}"
+            rows.append((*head, *figures, f"r{item.worst_rank} {item.worst}", str(item.worst_us)))
+    return rows
+
+
+def rank_rows(found: Calibration) -> list[tuple[str, ...]]:
+    """What each rank did with the median run's makespan, under RANK_COLUMNS."""
+    return [
+        (
+            f"r{rank.rank}",
+            *(
+                f"{us / 1000:.1f}"
+                for us in (rank.planned_busy_us, rank.busy_us, rank.waiting_us, rank.gaps_us, rank.idle_us)
+            ),
+        )
+        for rank in found.losses.ranks
+    ]
+
+
+def loss_rows(found: Calibration) -> list[tuple[str, ...]]:
+    """The median run against the plan under LOSS_COLUMNS: what was planned, each cause, what was measured."""
+    losses = found.losses
+    blocks = max(1, losses.blocks - 1)
+
+    def row(name: str, makespan_us: int, steady_us: int, sign: str = "") -> tuple[str, ...]:
+        share = f"{makespan_us / max(1, losses.planned_us):{sign}.1%}"
+        return name, f"{makespan_us:{sign}}", share, f"{steady_us / blocks:{sign}.1f}"
+
+    return [
+        row("planned", losses.planned_us, losses.planned_steady_us),
+        *(row(part.cause, part.makespan_us, part.steady_us, "+") for part in losses.parts),
+        row(found.kind, losses.measured_us, losses.measured_steady_us),
+    ]

@@ -3,7 +3,8 @@
 BlockcascadeError (models.errors)
 └── ExecutorError
     ├── WorldError    the plan does not fit the ranks there are, or asks for what no rank can run
-    └── RankError     a rank failed; names the rank, its action and the cause
+    ├── RankError     a rank failed; names the rank, its action and the cause
+    └── OutputError   frames cannot be handed on: the file, pipe or reader fails
 """
 
 from __future__ import annotations
@@ -21,3 +22,7 @@ class WorldError(ExecutorError):
 
 class RankError(ExecutorError):
     """A rank failed; the text names the rank, its action and the cause."""
+
+
+class OutputError(ExecutorError):
+    """Frames cannot be handed on: the file, pipe or reader fails."""

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from planner.profile import Profile
 
 LIMITS = ("min_fps", "max_first_frame", "max_control", "max_devices", "max_money")
+# Those of planner.objective, which --help need not import.
+OBJECTIVES = ("makespan", "period", "first-frame", "control", "devices", "money")
 
 Command = Callable[..., None]
 
@@ -22,7 +24,7 @@ def problem_options(command: Command) -> Command:
     for option in reversed(
         (
             click.argument("problem_file", metavar="[PROBLEM]", required=False),
-            click.option("--model", help="A model's name, instead of a problem file."),
+            click.option("--model", help="A model's name or spec file, instead of a problem file."),
             click.option("--device", default=None, help="A device's kind, e.g. h100 or cpu-core."),
             click.option("--count", type=int, default=None, help="How many devices.  [default: 1]"),
             click.option("--blocks", type=int, default=None, help="Blocks of the clip.  [default: 7]"),
@@ -88,7 +90,7 @@ def _problem_of_flags(
     switches: tuple[float, ...],
     recache: bool,
 ) -> Problem:
-    from models.catalog import load_spec
+    from models.find_spec import find_spec
     from planner.cluster import Cluster
     from planner.problem import Problem
 
@@ -105,7 +107,7 @@ def _problem_of_flags(
         "encode_text": encode_text,
         "switches": [{"at_us": _microseconds("--switch", at), "recache": recache} for at in switches],
     }
-    data = {"model": load_spec(model), "cluster": cluster, "workload": workload, "profile": measured}
+    data = {"model": find_spec(model), "cluster": cluster, "workload": workload, "profile": measured}
     return Problem.from_data(data, "command line")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -15,18 +16,23 @@ import torch
 from torch import Tensor
 
 from executor.bind import Rank
+from executor.causes import tells_memory
 from executor.channel import Channel, LocalWorld, TorchChannel
 from executor.errors import RankError, WorldError
 from executor.executable import require_executable
+from executor.fingerprint import facts
 from executor.forked import on_local_ranks
 from executor.process_group import World, device_of, from_environment, joined
+from executor.pulse import State, Told, untold
 from executor.recorder import Recorder
 from executor.worker import Worker
 from models.errors import BlockcascadeError
 from models.loaded import LoadedModel
-from planner.action import Kind, TimedAction
+from planner.action import Action, Kind, TimedAction
 from planner.check import check
+from planner.cost import costs
 from planner.flow import Flow
+from planner.memory import peak_bytes
 from planner.placement import Placement
 from planner.plan import Plan
 from planner.problem import Problem
@@ -99,9 +105,15 @@ class _Job(NamedTuple):
     def on_world(self, world: World) -> list[_Share] | None:
         """Runs this process's rank in a `torch.distributed` world; all shares on rank 0."""
         device = device_of(self.problem.cluster.devices[world.rank].kind, world.local_rank)
-        with joined(world, device):
+        with joined(world, device, self.facts) as pulse:
             channel = TorchChannel(*_wiring(self.plan))
-            return channel.gather(self.run(channel, self.model.to(device)))
+            share = self.run(channel, self.model.to(device), pulse.told)
+            pulse.enter(State.GATHERS)
+            return channel.gather(share)
+
+    def facts(self) -> dict[str, str]:
+        """What all ranks of a launcher must have in common."""
+        return facts(self.plan, self.problem, self.model, prompts=[self.prompt], seed=self.seed)
 
     def on_threads(self) -> list[_Share]:
         """Runs all ranks as threads of this process."""
@@ -125,15 +137,20 @@ class _Job(NamedTuple):
             raise first if isinstance(first, BlockcascadeError) else RankError(f"{type(first).__name__}: {first}")
         return [shares[rank] for rank in range(size)]
 
-    def run(self, channel: Channel, model: LoadedModel) -> _Share:
+    def run(self, channel: Channel, model: LoadedModel, told: Told = untold) -> _Share:
         """Walks one rank's program."""
         program = [row.action for row in self.plan.ranks[channel.rank]]
         flow = Flow(self.problem, self.plan.pattern, Placement.parse(self.plan.placement))
-        rank = Rank(model, self.prompt, self.seed, flow, program)
-        rank.warm_up()
-        recorder = Recorder(rank.device, common_start_ns(channel))
-        rows = Worker(rank, channel, recorder, flow).walk(program)
+        with tells_memory(channel.rank, lambda: self.memory(channel.rank, program, flow)):
+            rank = Rank(model, self.prompt, self.seed, flow, program)
+            rank.warm_up()
+            recorder = Recorder(rank.device, common_start_ns(channel))
+            rows = Worker(rank, channel, recorder, flow, told).walk(program)
         return _Share(rows, _to_numpy(rank.frames), {} if rank.frames else _to_numpy(rank.latents))
+
+    def memory(self, rank: int, program: Sequence[Action], flow: Flow) -> tuple[int, int]:
+        """Bytes that the plan needs on a rank, and that its device has."""
+        return peak_bytes(program, costs(self.problem, flow)), self.problem.cluster.devices[rank].memory_bytes
 
 
 def common_start_ns(channel: Channel) -> int:

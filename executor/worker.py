@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from executor.bind import Rank
 from executor.channel import Channel, Pending
 from executor.errors import RankError
+from executor.pulse import Told, untold
 from executor.recorder import Mark, Recorder
 from models.errors import BlockcascadeError
 from planner.action import Action, Kind, Payload, TimedAction
@@ -22,18 +23,22 @@ Posted = tuple[Pending, int]  # and the index of its span
 class Worker:
     """One rank at work on one clip."""
 
-    def __init__(self, rank: Rank, channel: Channel, recorder: Recorder, flow: Flow) -> None:
+    def __init__(self, rank: Rank, channel: Channel, recorder: Recorder, flow: Flow, told: Told = untold) -> None:
         self._rank = rank
         self._channel = channel
         self._recorder = recorder
         self._flow = flow
+        self._told = told
+        self._at = Action(Kind.FREE, 0)  # the action it is at
         self._arriving: dict[Payload, Posted] = {}
         self._leaving: dict[Payload, list[Posted]] = defaultdict(list)
 
     def walk(self, program: Sequence[Action]) -> tuple[TimedAction, ...]:
         """Performs the program and returns its spans. Raises RankError naming the action that failed."""
         for action in program:
+            self._at = action
             try:
+                self._told(action, True)
                 self._step(action)
             except BlockcascadeError as error:
                 raise RankError(f"rank {self._channel.rank} at {action}: {error}") from error
@@ -85,7 +90,10 @@ class Worker:
     def _await(self, payload: Payload) -> None:
         """Returns once a payload on its way here has arrived."""
         if payload in self._arriving:
+            self._told(self._at, False)
             self._finish(self._arriving.pop(payload))
+            self._rank.arrived(payload)
+            self._told(self._at, True)
 
     def _finish(self, posted: Posted) -> None:
         pending, span = posted

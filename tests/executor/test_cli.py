@@ -143,6 +143,8 @@ def test_jitter_is_seeded(planned: tuple[str, str]) -> None:
         (["pareto"], "name a problem file, or a model with --model"),
         (["check", "-", "-"], "only one of them can be standard input"),
         (["profile", "--model", "wan-14b"], "only the toy's weights"),
+        (["calibrate", "-", "plan.json", "-"], "PROBLEM, PLAN, TRACE: only one of them can be standard input"),
+        (["calibrate", "a", "b", "c", "--json", "-o", "-"], "only one of them can go to standard output"),
     ],
 )
 def test_bad_input_is_one_line(words: list[str], expected: str) -> None:

@@ -20,6 +20,8 @@ from executor.worker import Worker
 from models.errors import PromptError
 from models.generate import generate
 from models.loaded import LoadedModel
+from models.sampler import block_noise
+from models.spec import ModelSpec
 from models.vae import StreamingDecoder
 from planner.action import TimedAction
 from planner.cluster import Cluster
@@ -186,20 +188,20 @@ def test_refusals(model: LoadedModel) -> None:
 
 @pytest.mark.dist
 @pytest.mark.parametrize("ranks", ["threads", "processes"])
-def test_a_failing_rank_is_named_with_its_action(model: LoadedModel, ranks: str) -> None:
+def test_a_failing_rank_is_named_with_its_action(
+    model: LoadedModel, ranks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     given_problem = problem(2, blocks=4)
     chosen = plan(given_problem, PATTERNS[1])
-    inner = model.wan.forward
 
-    class Failing(type(model.wan)):  # type: ignore[misc]
-        def forward(self, latents: Tensor, timestep: float, start_frame: int, *rest: object) -> Tensor:
-            if start_frame == 4:
-                raise ValueError("out of luck")
-            return inner(latents, timestep, start_frame, *rest)  # type: ignore[arg-type]
+    def fails(spec: ModelSpec, seed: int, block: int, *rest: object) -> Tensor:
+        if block == 2:
+            raise ValueError("out of luck")
+        return block_noise(spec, seed, block, *rest)  # type: ignore[arg-type]
 
-    failing = Failing(model.wan.transformer, model.spec)
+    monkeypatch.setattr("executor.bind.block_noise", fails)
     with pytest.raises(RankError, match=r"rank \d at denoise b2\.s0: ValueError: out of luck"):
-        execute(chosen, given_problem, model._replace(wan=failing), prompt=PROMPT, ranks=ranks)  # type: ignore[arg-type]
+        execute(chosen, given_problem, model, prompt=PROMPT, ranks=ranks)  # type: ignore[arg-type]
 
 
 def _random_extension(tasks: Tasks, draw: random.Random) -> list[int]:

@@ -8,6 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from executor.errors import WorldError
+from executor.launch import execute
+from planner.cluster import Cluster
+from planner.patterns import Pattern
+from planner.problem import Problem
+from planner.workload import Workload
+from tests.planner.clips import costed, plan_of
+from tests.tiny import TINY_SPEC, tiny_model
+
 pytestmark = pytest.mark.dist
 
 SCRIPT = """
@@ -62,7 +71,10 @@ def test_torchrun_equals_the_reference(tmp_path: Path) -> None:
     assert "rank 0 equals the reference on 2 ranks" in done.stdout
 
 
-def test_a_world_of_another_size_is_refused(tmp_path: Path) -> None:
-    done = torchrun(tmp_path, processes=1, devices=2)
-    assert done.returncode != 0
-    assert "the plan has 2 ranks, torchrun started 1" in done.stderr
+def test_a_world_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = Problem(model=TINY_SPEC, cluster=Cluster.of("cpu-core", 2), workload=Workload(blocks=2, decode=False))
+    chosen = plan_of(costed(problem, Pattern.sequential(TINY_SPEC), "step"))
+    monkeypatch.setenv("RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with pytest.raises(WorldError, match="the plan has 2 ranks, torchrun started 1"):
+        execute(chosen, problem, tiny_model(), prompt="anything")

@@ -1,0 +1,68 @@
+"""What the ranks of one run must have in common, in short words that can be compared."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models.loaded import LoadedModel
+from planner.plan import Plan
+from planner.problem import Problem
+
+SAMPLES = 8  # values read of each tensor
+SHOWN = 12
+
+
+def facts(plan: Plan, problem: Problem, model: LoadedModel, *, prompts: Sequence[str], seed: int) -> dict[str, str]:
+    """Digests of all that decides the clip, and versions. Takes milliseconds: of weights, a few values are read."""
+    python = ".".join(platform.python_version_tuple()[:2])
+    return {
+        "plan": plan.digest[:SHOWN],
+        "problem": problem.digest[:SHOWN],
+        "prompts": hashlib.sha256("\0".join(prompts).encode()).hexdigest()[:SHOWN],
+        "seed": str(seed),
+        "weights": fingerprint({"wan": model.wan, "vae": model.vae}),
+        "torch": str(torch.__version__),
+        "python": python,
+    }
+
+
+def fingerprint(parts: Mapping[str, Any]) -> str:
+    """A digest of names, shapes, types and some values of all tensors in the parts; what is no module counts by type.
+
+    Exact, so that weights merged or converted on unlike machines may differ: load the same file on all.
+    """
+    digest = hashlib.sha256()
+    for part, module in parts.items():
+        digest.update(f"{part} {type(module).__name__}".encode())
+        for name, tensor in _tensors(module):
+            digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+            digest.update(_some(tensor))
+    return digest.hexdigest()[:SHOWN]
+
+
+def _tensors(module: Any) -> list[tuple[str, Tensor]]:
+    """The tensors of a module, or of the modules that an object holds."""
+    if isinstance(module, nn.Module):
+        return [(name, value) for name, value in module.state_dict().items() if isinstance(value, Tensor)]
+    held = vars(module) if hasattr(module, "__dict__") else {}
+    return [
+        (f"{field}.{name}", tensor)
+        for field, value in sorted(held.items())
+        if isinstance(value, nn.Module)
+        for name, tensor in _tensors(value)
+    ]
+
+
+def _some(tensor: Tensor) -> bytes:
+    """A few values, evenly spaced, as bytes."""
+    flat = tensor.detach().reshape(-1) if tensor.is_contiguous() else tensor.detach().flatten()
+    if flat.is_meta or not len(flat):
+        return b""
+    picked = flat[torch.linspace(0, len(flat) - 1, SAMPLES, dtype=torch.float64, device=flat.device).round().long()]
+    return bytes(picked.to("cpu").contiguous().view(torch.uint8).tolist())
