@@ -45,4 +45,5 @@ def baselines(spec: ModelSpec, ranks: int, *, decode: bool) -> Iterator[Baseline
     yield Baseline("n+1 ranks and VAE stages (WaveForcing)", causal, place(f"step{stages}@{ranked}"))
     yield Baseline("cascade, joint, a GPU a pass (Block Cascading)", joint, place(f"block@{passes}"))
     yield Baseline("one GPU, batched window (RollingForcing)", joint, place("batched@1"))
-    yield Baseline("layer ring (StreamDiffusionV2)", Pattern(name="layers", offset=1), place("ring"))
+    if spec.block_steps(0) == spec.steps:
+        yield Baseline("layer ring (StreamDiffusionV2)", Pattern(name="layers", offset=1), place("ring"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from models.spec import ModelSpec
@@ -48,7 +49,7 @@ def reckon(
     # Blocks may finish together where nothing makes them wait for each other.
     period = max(period, 1.0)
     waits = [done - began for done, began in zip(finished[1:], begun, strict=False)]
-    money = sum(cluster.devices[rank].price_per_hour for rank in used) * makespan / US_PER_HOUR
+    money = math.fsum(cluster.devices[rank].price_per_hour for rank in used) * makespan / US_PER_HOUR
     return Metrics(
         makespan_us=makespan,
         first_frame_us=finished[0],

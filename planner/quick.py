@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from planner.action import Action, Kind
 from planner.cost import Costs
 from planner.metrics import US_PER_HOUR
@@ -134,12 +136,14 @@ def _money(costs: Costs) -> float:
     each pass costs at least what it costs on the cheapest unit.
     """
     flow, devices = costs.flow, costs.problem.cluster.devices
-    per_us = [sum(devices[rank].price_per_hour for rank in unit) for unit in flow.layout.units]
+    # Exact sums: a plan's own money is the same ones in another order.
+    per_us = [math.fsum(devices[rank].price_per_hour for rank in unit) for unit in flow.layout.units]
     denoising, decoding = per_us[: flow.layout.denoising], per_us[flow.layout.denoising :]
     least = at_best(costs, "makespan")
     if flow.placement.passes == "ring" or flow.pattern.is_joint:
-        return sum(per_us) * least / US_PER_HOUR
-    paid = (min(denoising) + sum(decoding)) * least
+        every = (rank for unit in flow.layout.units for rank in unit)
+        return math.fsum(devices[rank].price_per_hour for rank in every) * least / US_PER_HOUR
+    paid = math.fsum((min(denoising), *decoding)) * least
     # A decode keeps only one rank of a group busy.
     alone = min(devices[rank].price_per_hour for unit in flow.layout.units for rank in unit)
     decodes = 0 if decoding else sum(_decode_us(costs, block) for block in (0, 1) if block < flow.blocks)

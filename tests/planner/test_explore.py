@@ -97,7 +97,7 @@ def test_a_placement_is_tried_with_each_pattern_it_goes_with() -> None:
 
 
 def test_memory_that_cannot_do_is_told_before_anything_is_laid_out() -> None:
-    device = Device(kind="small", peak_tflops=100, memory_bytes=30 * 10**9, memory_gbps=1000)
+    device = Device(kind="small", peak_tflops=100, memory_bytes=45 * 10**9, memory_gbps=1000)
     problem = Problem(
         model=load_spec("wan-14b"), cluster=Cluster(devices=(device,), link=LINKS["pcie4"]), workload=Workload(blocks=9)
     )
@@ -105,7 +105,7 @@ def test_memory_that_cannot_do_is_told_before_anything_is_laid_out() -> None:
     assert item.case is None
     # A window's K/V of 26.8 GB beside 28.6 GB of weights.
     assert item.refused.startswith(
-        "memory: weights and working memory 29.3 GB + K/V of one pass 26.8 GB > 30.0 GB of small"
+        "memory: weights and working memory 29.3 GB + K/V of one pass 26.8 GB > 45.0 GB of small"
     )
 
 

@@ -55,12 +55,23 @@ def test_a_prompt_switch_at_every_time_of_a_clip(text: str, placement: str) -> N
         problem = switched(at_us, recache=at_us % 2 == 0)
         made = plan(problem, pattern=pattern, placement=where)
         news.append(require_prompts(made, problem))
-        assert made.makespan_us <= end + at_us + 700, "a switch after the clip holds nothing up" if at_us > end else ""
-        if at_us > end:
-            assert made.makespan_us == end
+        assert made.makespan_us <= end + at_us + 700
+        assert made.makespan_us == end or at_us <= end, "a switch after the clip holds nothing up"
     # The later the switch, the fewer passes read the new prompt.
     assert news == sorted(news, reverse=True)
     assert news[-1] == 0 < news[0]
+
+
+# On one rank passes follow one another: two of 100 us and a clean one of 80 a block.
+@pytest.mark.parametrize(
+    ("at_us", "tick"), [(0, 0), (1, 1), (100, 1), (101, 2), (200, 2), (201, 3), (280, 3), (281, 4), (10**6, 8)]
+)
+def test_the_first_tick_that_begins_no_earlier(at_us: int, tick: int) -> None:
+    asked = {"switches": [PromptSwitch(at_us=at_us).model_dump()]}
+    problem = clip(model(2, clean=True), 3, 1, decode=False, denoise_us=(100,), clean_us=(80,), asked=asked)
+    made = plan(problem, pattern=Pattern.sequential(problem.model), placement=Placement.parse("free@1"))
+    assert made.switch_ticks == (tick,)
+    assert made.makespan_us == 760, "nothing waits for it"
 
 
 def test_a_sequential_clip_re_caches_once_a_switch() -> None:
