@@ -8,7 +8,7 @@ PYTHON ?= python3
 TEST := .venv-test/bin
 DEMO := .venv-demo/bin
 
-.PHONY: help venv demo test lint bench-planner clean
+.PHONY: help venv demo test lint bench-planner bench-executor bench-gpu clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,13 @@ lint: .venv-test/installed ## ruff, mypy and the import contracts
 
 bench-planner: .venv-bench/installed ## the planner against its goals and against other schedulers; some 10 minutes
 	.venv-bench/bin/python -m tests.benchmarks.planner
+
+bench-executor: .venv-test/installed ## two ranks against one, the executor's own time, forecasts against runs; some 2 minutes
+	OMP_NUM_THREADS=1 $(TEST)/python -m tests.benchmarks.executor
+
+# Where the pinned torch does not suit the driver: another Python's `-m tests.benchmarks.gpu`, with blockcascade[run].
+bench-gpu: .venv-test/installed ## models' shapes timed on the first GPU, and profiles to plan by; under 10 minutes, nothing without a GPU
+	$(TEST)/python -m tests.benchmarks.gpu
 
 clean: ## remove environments, builds, caches and out/demo
 	rm -rf .venv-test .venv-demo .venv-bench build dist out/demo

@@ -1,49 +1,78 @@
 """Binds actions to the calls and tensors that perform them: the only caller of model code.
 
-Shape suffixes: C latent channels, T latent frames, h, w latent positions.
+Shape suffixes: C latent channels, T latent frames, h, w latent positions, F pixel frames, H, W pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
 
+from executor.channel import Channel
 from executor.errors import WorldError
-from models.generate import run_pass
-from models.kv_cache import KVSlots
+from executor.held import Held
+from executor.part import part_of
+from executor.passes import Between, Passes
+from executor.warm_up import warm_up
+from models.codec import State, StreamDecoder, StreamEncoder
+from models.layer import TextView
 from models.loaded import LoadedModel
-from models.sampler import after_step, block_noise
-from models.vae import StreamingDecoder
 from planner.action import Action, Kind, Payload
 from planner.flow import Flow
-from planner.memory import slots_needed
-from planner.patterns import reads
+from planner.problem import Problem
 
-WARM_UP_PASSES = 3
+
+def _nothing(_layer: int) -> None:
+    """Nothing to do between a layer's projections and its attention."""
 
 
 class Rank:
-    """One rank's tensors, and how each action changes them."""
+    """One rank's tensors, and how each action changes them.
 
-    def __init__(self, model: LoadedModel, prompt: str, seed: int, flow: Flow, program: Iterable[Action]) -> None:
-        self._model = model
-        self._seed = seed
-        self._pattern = flow.pattern
+    `prompts`: one, and one more for each switch. `before`: payloads that will be put here before the program begins.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        problem: Problem,
+        flow: Flow,
+        channel: Channel,
+        program: Iterable[Action],
+        *,
+        prompts: Sequence[str],
+        seed: int,
+        fused: bool | None = None,
+        before: Sequence[Payload] = (),
+    ) -> None:
         program = list(program)
+        kinds = {action.kind for action in program}
+        self._model, self._flow, self._prompts = model, flow, prompts
         wan = model.wan
-        self._slots = KVSlots(model.spec, slots_needed(program, flow), wan.dtype, wan.device)
-        self._text = wan.encode_text(model.embed_prompt(prompt))
-        self._latents: dict[Payload, Tensor] = {}
-        self._staged: dict[Payload, Tensor] = {}  # K/V on its way here; a slot is no single piece of memory
-        self._decoder: StreamingDecoder | None = None
-        if any(action.kind is Kind.DECODE for action in program):
-            if model.vae is None:
-                raise WorldError("the plan decodes, but the model has no decoder: plan with decode=False")
-            self._decoder = StreamingDecoder(model.vae)
-        self._denoises = any(action.kind in (Kind.DENOISE, Kind.COMMIT) for action in program)
+        self.held = Held(flow, part_of(channel.rank, problem, flow), program, wan.dtype, wan.device, before)
+        self._views: dict[int, Sequence[TextView]] = {}
+        fused = wan.device.type == "cuda" if fused is None else fused
+        self._passes = Passes(wan, self.held, channel, self._text, seed=seed, fused=fused)
+        self._decoder: StreamDecoder | None = None
+        self._encoder: StreamEncoder | None = None
+        if kinds & {Kind.DECODE, Kind.ENCODE}:
+            self._decoder, self._encoder = self._codec(kinds)
+        self._denoises = any(action.passes for action in program)
+        self._do: dict[Kind, Callable[[Action], None]] = {
+            Kind.DECODE: self._decode,
+            Kind.ENCODE: self._encode,
+            Kind.TEXT: self._encode_text,
+            Kind.RECACHE: lambda action: self._passes.recache(action.block),
+        }
         self.frames: dict[int, Tensor] = {}
+
+    def _codec(self, kinds: set[Kind]) -> tuple[StreamDecoder | None, StreamEncoder | None]:
+        if self._model.vae is None:
+            raise WorldError("the plan decodes, but the model has no decoder: plan with decode=False")
+        decoder = self._model.vae.decoder() if Kind.DECODE in kinds else None
+        return decoder, self._model.vae.encoder() if Kind.ENCODE in kinds else None
 
     @property
     def device(self) -> torch.device:
@@ -52,69 +81,101 @@ class Rank:
     @property
     def latents(self) -> dict[int, Tensor]:
         """Clean latents [C, T, h, w] by block, of the blocks that end here and are not decoded."""
-        last = self._model.spec.steps - 1
-        return {payload.block: tensor for payload, tensor in self._latents.items() if payload.step == last}
+        return self.held.finished
 
     def warm_up(self) -> None:
-        """Runs each kind of work once on throw-away tensors, so that first-call costs fall outside the clip."""
-        spec, wan = self._model.spec, self._model.wan
-        scratch = KVSlots(spec, 1, wan.dtype, wan.device)
-        for _ in range(WARM_UP_PASSES if self._denoises else 0):
-            run_pass(wan, self._text, block_noise(spec, 0, 0, 0, wan.device), 0, 0, [], scratch)
-            scratch.give_back(0, 0)
+        """Runs each kind of work on throw-away tensors, so that first-call costs fall outside the clip."""
+        if self._denoises:
+            warm_up(self._model.wan, self.held, self._some_text())
         if self._decoder is not None:
-            for _ in range(WARM_UP_PASSES):
-                self._decoder.decode(block_noise(spec, 0, 0, 0, wan.device))
+            for block in range(2):  # a stream's first block, then another
+                shape, dtype = self.held.shape(Payload("latents", block))
+                self._decoder.decode(torch.zeros(shape, dtype=dtype, device=self.device))
             self._decoder.reset()
 
-    def compute(self, action: Action) -> None:
-        """Performs a compute action; its inputs must be here."""
-        spec = self._model.spec
-        if action.kind is Kind.DECODE:
-            assert self._decoder is not None
-            self.frames[action.block] = self._decoder.decode(self._input(action.block, spec.steps))
-            return
-        stage = spec.steps if action.step is None else action.step
-        noisy_CThw = self._input(action.block, stage)
-        versions = list(reads(self._pattern, spec, action.block, stage))
-        flow_CThw = run_pass(self._model.wan, self._text, noisy_CThw, action.block, stage, versions, self._slots)
-        if action.kind is Kind.DENOISE:
-            left = after_step(spec, noisy_CThw, flow_CThw, self._seed, action.block, stage)
-            self._latents[Payload("latents", action.block, stage)] = left
+    def compute(self, action: Action, between: Between = _nothing) -> None:
+        """Performs a compute action, whose inputs must be here; `between` is called in each layer of its passes."""
+        if action.kind in self._do:
+            self._do[action.kind](action)
+        else:
+            self._passes.run(action, between)
+
+    # -- payloads --------------------------------------------------------------------------------
 
     def tensor(self, payload: Payload) -> Tensor:
         """What a send of the payload reads."""
-        if payload.carries == "latents":
-            return self._latents[payload]
-        return self._slots.get(payload.block, self._level(payload)).contiguous()
+        return self.held.tensor(payload)
 
     def room(self, payload: Payload) -> Tensor:
         """What a receive of the payload writes to."""
-        if payload.carries == "kv":
-            slot = self._slots.take(payload.block, self._level(payload))
-            self._staged[payload] = torch.empty_like(slot, memory_format=torch.contiguous_format)
-            return self._staged[payload]
-        spec = self._model.spec
-        shape = (spec.latent_channels, spec.frames_per_block, spec.latent_height, spec.latent_width)
-        return self._latents.setdefault(payload, torch.empty(shape, device=self.device))
+        return self.held.room(payload)
 
     def arrived(self, payload: Payload) -> None:
-        """Puts what came to its place, once it is there."""
-        if payload in self._staged:
-            self._slots.get(payload.block, self._level(payload)).copy_(self._staged.pop(payload))
+        """Puts what came into its place."""
+        self.held.arrived(payload)
 
     def free(self, payload: Payload) -> None:
         """Gives the payload's storage up."""
-        if payload.carries == "latents":
-            del self._latents[payload]
-        else:
-            self._slots.give_back(payload.block, self._level(payload))
+        if payload.carries == "text":
+            self._views.pop(payload.block, None)
+        self.held.free(payload)
 
-    def _input(self, block: int, stage: int) -> Tensor:
-        """The latents that a block's stage begins with."""
-        if stage == 0:
-            return block_noise(self._model.spec, self._seed, block, 0, self.device)
-        return self._latents[Payload("latents", block, stage - 1)]
+    def slot(self, payload: Payload) -> Tensor:
+        """Where K/V that comes layer by layer is to be written, [layers, 2, N, H, E]."""
+        return self.held.take(payload)
 
-    def _level(self, payload: Payload) -> int:
-        return self._model.spec.steps if payload.step is None else payload.step
+    def layer(self, payload: Payload, index: int) -> Tensor:
+        """One layer's K/V [2, N, H, E] of a pass that is being made."""
+        return self.held.kv(payload)[index - self.held.part.layers.start]
+
+    # -- a stream's state ------------------------------------------------------------------------
+
+    def decoder_state(self) -> State:
+        """What decoding the next block depends on; {} where nothing is decoded."""
+        return {} if self._decoder is None else self._decoder.state()
+
+    def restore_decoder(self, state: State) -> None:
+        """Goes on decoding where `state` was taken."""
+        if self._decoder is not None:
+            self._decoder.restore(state)
+
+    def encoder_state(self) -> State:
+        return {} if self._encoder is None else self._encoder.state()
+
+    def restore_encoder(self, state: State) -> None:
+        if self._encoder is not None:
+            self._encoder.restore(state)
+
+    # -- work besides passes ---------------------------------------------------------------------
+
+    def _decode(self, action: Action) -> None:
+        assert self._decoder is not None
+        block = action.block
+        last = self._model.spec.block_steps(block) - 1
+        frames_FHWC = self._decoder.decode(self.held.get(Payload("latents", block, last)))
+        for payload in self._flow.makes(action):
+            self.held.put(payload, frames_FHWC)
+        self.frames[block] = frames_FHWC
+
+    def _encode(self, action: Action) -> None:
+        assert self._encoder is not None
+        pixels_FHWC = self.held.get(Payload("pixels", action.block))
+        self.held.put(Payload("encoded", action.block), self._encoder.encode(pixels_FHWC))
+
+    def _encode_text(self, action: Action) -> None:
+        embeds = self._model.embed_prompt(self._prompts[action.block])
+        self.held.put(Payload("text", action.block), embeds.to(self.device, self._model.wan.dtype))
+
+    def _text(self, prompt: int) -> Sequence[TextView]:
+        """A prompt as the transformer's layers read it."""
+        if prompt not in self._views:
+            if self._flow.encodes_text:
+                embeds = self.held.get(Payload("text", prompt))
+            else:
+                embeds = self._model.embed_prompt(self._prompts[prompt])
+            self._views[prompt] = self._model.wan.encode_text(embeds)
+        return self._views[prompt]
+
+    def _some_text(self) -> Sequence[TextView]:
+        spec = self._model.spec
+        return self._model.wan.encode_text(torch.zeros(spec.text_length, spec.text_dim))

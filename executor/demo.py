@@ -11,7 +11,6 @@ from typing import NamedTuple
 import torch
 
 from executor.errors import ExecutorError
-from executor.executable import EXECUTED
 from executor.launch import Clip, execute
 from executor.profiling import profile
 from models.generate import generate
@@ -36,6 +35,7 @@ REPEATS = 5
 SIMULATIONS = 20
 # Of cascades about equally fast, the one that reads the cleanest context.
 WORTH_WAITING = 0.02
+PLACEMENTS = tuple(map(Placement.parse, ("free", "block", "step", "free+decoder", "block+decoder", "step+decoder")))
 
 Say = Callable[[str], None]
 
@@ -83,7 +83,7 @@ def run_demo(say: Say, *, blocks: int = BLOCKS, repeats: int = REPEATS, seed: in
     runs: dict[str, list[Clip]] = {name: [] for name, _, _ in planned}
     for _ in range(repeats):
         for name, problem, chosen in planned:
-            clip = execute(chosen, problem, model, prompt=PROMPT, seed=seed)
+            clip = execute(chosen, problem, model, prompts=PROMPT, seed=seed)
             assert clip is not None, "local ranks return their clip here"
             runs[name].append(clip)
     say("comparing every video with the single-process reference")
@@ -119,8 +119,8 @@ def _plan_cases(model: LoadedModel, profiles: list[Profile], blocks: int) -> lis
 
 
 def _shortest(problem: Problem, pattern: Pattern) -> Plan:
-    """The shortest plan of those placements that can be executed."""
-    return min((plan(problem, pattern=pattern, placement=p) for p in EXECUTED), key=lambda found: found.makespan_us)
+    """The shortest plan of those placements that move whole passes."""
+    return min((plan(problem, pattern=pattern, placement=p) for p in PLACEMENTS), key=lambda found: found.makespan_us)
 
 
 def _typical_simulation(chosen: Plan, problem: Problem) -> Trace:

@@ -10,6 +10,8 @@ from planner.metrics import Metrics, metrics
 from planner.pareto import Point
 from planner.plan import Plan
 from planner.problem import Problem
+from planner.profile import Profile, Timing, points
+from planner.shipped import source_of_times
 from planner.trace import Trace
 
 SHOWN = 8  # alternatives in the short table, besides the published schedules
@@ -17,11 +19,12 @@ POINT_COLUMNS = ("devices", "pattern", "placement", "fps", "first ms", "control 
 ACTION_COLUMNS = ("action", "count", "planned us", "median us", "p95 us", "ratio", "worst", "us")
 RANK_COLUMNS = ("rank", "planned busy ms", "busy ms", "waiting ms", "gaps ms", "idle ms")
 LOSS_COLUMNS = ("cause", "makespan us", "of the plan", "period us")
+PROFILE_COLUMNS = ("", "median ms", "quartiles ms", "samples")
 COLUMNS = ("", "pattern", "placement", "devices", "value", "why not")
 
 
 def plan_lines(found: Plan, problem: Problem) -> Iterator[str]:
-    """A plan's figures, its proof, what limits it and its warnings."""
+    """A plan's figures, its proof, what limits it, where its times come from and its warnings."""
     evidence = found.evidence
     if found.repeat is None:
         figures = metrics(problem.model, problem.cluster, found.ranks)
@@ -41,6 +44,7 @@ def plan_lines(found: Plan, problem: Problem) -> Iterator[str]:
         f"{shown(evidence.bound, evidence.objective)} ({evidence.bound_by}), {gap}, "
         f"{evidence.status} over all schedules of this {evidence.proves}; {evidence.solver}"
     )
+    yield source_of_times(problem)
     yield from (f"warning: {warning}" for warning in found.warnings)
 
 
@@ -139,3 +143,46 @@ def loss_rows(found: Calibration) -> list[tuple[str, ...]]:
         *(row(part.cause, part.makespan_us, part.steady_us, "+") for part in losses.parts),
         row(found.kind, losses.measured_us, losses.measured_steady_us),
     ]
+
+
+def profile_rows(found: Profile) -> list[tuple[str, ...]]:
+    """What was measured under PROFILE_COLUMNS."""
+    tables = {"denoise": found.denoise, "clean pass": found.clean}
+    named = [
+        (f"{name}, context {context}", timing)
+        for name, table in tables.items()
+        for (context, _), timing in zip(points(table), table, strict=True)
+    ]
+    named += [("decode, first", found.decode_first), ("decode", found.decode)]
+    named += [(f"{t.size_bytes / 1e6:.3f} MB r{t.source} to r{t.target}", t.timing) for t in found.transfers]
+    return [(name, *_timing_cells(timing)) for name, timing in named] + _figure_rows(found)
+
+
+def _timing_cells(timing: Timing) -> tuple[str, ...]:
+    spread = "" if timing.lower_us is None or timing.upper_us is None else _ms(timing.lower_us, timing.upper_us)
+    return _ms(timing.median_us), spread, str(timing.samples)
+
+
+def _figure_rows(found: Profile) -> list[tuple[str, ...]]:
+    rows = [(name, f"{us / 1000:.2f}", "", "") for name, us in _figures(found) if us is not None]
+    if found.batch_share:
+        shares = " ".join(f"{share:.2f}" for share in found.batch_share)
+        rows.append(("further passes of a batch add", shares, "", ""))
+    if found.joint_stretch is not None:
+        rows.append(("passes of a joint tick stretch", f"{found.joint_stretch:.3f}", "", ""))
+    link = f"{found.link_latency_us} us + {found.link_bandwidth_gbps:.3g} GB/s"
+    return [*rows, ("link" if found.transfers else "link, not measured", link, "", "")]
+
+
+def _figures(found: Profile) -> list[tuple[str, int | None]]:
+    return [
+        ("encode", found.encode_us),
+        ("context made anew", found.recache_us),
+        ("prompt", found.text_us),
+        ("joint tick, beyond its passes", found.tick_overhead_us or None),
+        ("posting a transfer", found.post_us or None),
+    ]
+
+
+def _ms(*times_us: int) -> str:
+    return " .. ".join(f"{us / 1000:.2f}" for us in times_us)

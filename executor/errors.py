@@ -4,7 +4,8 @@ BlockcascadeError (models.errors)
 └── ExecutorError
     ├── WorldError    the plan does not fit the ranks there are, or asks for what no rank can run
     ├── RankError     a rank failed; names the rank, its action and the cause
-    └── OutputError   frames cannot be handed on: the file, pipe or reader fails
+    ├── OutputError   frames cannot be handed on: the file, pipe or reader fails
+    └── StateError    a run's folder cannot be used, or gone on from
 """
 
 from __future__ import annotations
@@ -26,3 +27,7 @@ class RankError(ExecutorError):
 
 class OutputError(ExecutorError):
     """Frames cannot be handed on: the file, pipe or reader fails."""
+
+
+class StateError(ExecutorError):
+    """A run's folder cannot be used, or gone on from."""

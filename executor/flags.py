@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 LIMITS = ("min_fps", "max_first_frame", "max_control", "max_devices", "max_money")
 # Those of planner.objective, which --help need not import.
+SHIPPED, DATA_SHEET = "shipped", "none"  # what --profile may name besides a file
 OBJECTIVES = ("makespan", "period", "first-frame", "control", "devices", "money")
 
 Command = Callable[..., None]
@@ -35,7 +36,17 @@ def problem_options(command: Command) -> Command:
             click.option("--encode-text", is_flag=True, help="Encoding the prompts is part of the clip."),
             click.option("--switch", "switches", type=float, multiple=True, help="When the prompt changes, seconds."),
             click.option("--recache", is_flag=True, help="Sequential patterns re-cache at a prompt switch."),
-            click.option("--profile", "profile_file", help="A measured profile to plan by."),
+            click.option(
+                "--kv-transfer",
+                type=click.Choice(["full", "fp8"]),
+                help="How K/V travels between devices.  [default: full]",
+            ),
+            click.option(
+                "--profile",
+                "profile_file",
+                help="A measured profile to plan by; 'shipped' is the one that comes with the software, if there is "
+                "one for model and device (with flags the default), 'none' the data sheet.",
+            ),
         )
     ):
         command = option(command)
@@ -61,18 +72,36 @@ def problem_of(problem_file: str | None, profile_file: str | None, **flags: Any)
     from planner.files import read_document
     from planner.problem import Problem
     from planner.profile import Profile
+    from planner.shipped import with_shipped
 
-    measured = None if profile_file is None else read_document(Profile, profile_file)
+    named = None if profile_file in (SHIPPED, DATA_SHEET) else profile_file
+    measured = None if named is None else read_document(Profile, named)
     if problem_file is None:
-        return _problem_of_flags(measured, **flags)
+        problem = _problem_of_flags(measured, **flags)
+        # `with_shipped` leaves a profile that was named alone.
+        return with_shipped(problem) if profile_file in (None, named) else _as_asked(problem, profile_file)
     clash = [name for name, value in flags.items() if value not in (None, False, ())]
     if clash:
         flag = "--switch" if clash[0] == "switches" else f"--{clash[0].replace('_', '-')}"
         raise input_error(f"{flag}: the problem file says that already; change the file or drop the flag")
     problem = read_document(Problem, problem_file)
     if measured is None:
-        return problem
+        return _as_asked(problem, profile_file)
     return Problem.from_data({**problem.model_dump(), "profile": measured.model_dump()}, problem_file)
+
+
+def _as_asked(problem: Problem, profile: str | None) -> Problem:
+    """A file's problem stays as it is, unless it is asked for the profile that ships or for none."""
+    from planner.shipped import with_shipped
+
+    bare = problem.model_copy(update={"profile": None})
+    if profile == SHIPPED:
+        found = with_shipped(bare)
+        if found.profile is None:
+            kinds = ", ".join(sorted({device.kind for device in problem.cluster.devices}))
+            raise input_error(f"--profile shipped: none ships for {problem.model.name} on {kinds}; measure one")
+        return found
+    return bare if profile == DATA_SHEET else problem
 
 
 def _problem_of_flags(
@@ -89,6 +118,7 @@ def _problem_of_flags(
     encode_text: bool,
     switches: tuple[float, ...],
     recache: bool,
+    kv_transfer: str | None,
 ) -> Problem:
     from models.find_spec import find_spec
     from planner.cluster import Cluster
@@ -107,7 +137,13 @@ def _problem_of_flags(
         "encode_text": encode_text,
         "switches": [{"at_us": _microseconds("--switch", at), "recache": recache} for at in switches],
     }
-    data = {"model": find_spec(model), "cluster": cluster, "workload": workload, "profile": measured}
+    data = {
+        "model": find_spec(model),
+        "cluster": cluster,
+        "workload": workload,
+        "profile": measured,
+        "kv_transfer": kv_transfer or "full",
+    }
     return Problem.from_data(data, "command line")
 
 

@@ -46,10 +46,24 @@ def _shapes(config: tuple[tuple[str, Any], ...]) -> Mapping[str, Header]:
         return {name: Header(value.shape) for name, value in WanTransformer3DModel(**dict(config)).state_dict().items()}
 
 
-def filled(blank: WanTransformer3DModel, weight: Callable[[str], Tensor], device: torch.device | str) -> Any:
-    """The transformer with the weights that `weight` gives by name, one at a time, for inference."""
-    blank.load_state_dict({name: weight(name) for name in blank.state_dict()}, assign=True)
+def filled(
+    blank: WanTransformer3DModel,
+    weight: Callable[[str], Tensor],
+    device: torch.device | str,
+    layers: range | None = None,
+) -> Any:
+    """The transformer with the weights that `weight` gives by name, one at a time, for inference.
+
+    Of `layers`, if said, and what lies outside all layers; the others stay on the meta device and take no memory.
+    """
+    held = [name for name in blank.state_dict() if layers is None or _layer(name) in (None, *layers)]
+    blank.load_state_dict({name: weight(name) for name in held}, strict=layers is None, assign=True)
     # The rotation's tables are computed, not stored; on the meta device they were not.
     config = blank.config
     blank.rope = type(blank.rope)(config.attention_head_dim, config.patch_size, config.rope_max_seq_len).to(device)
     return blank.requires_grad_(False).eval()
+
+
+def _layer(name: str) -> int | None:
+    """The layer that a weight belongs to, by diffusers' name of it."""
+    return int(name.split(".")[1]) if name.startswith("blocks.") else None

@@ -51,19 +51,20 @@ def open_model(
     ema: bool = True,
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
+    layers: range | None = None,
 ) -> CausalWan:
     """The transformer at a place, ready to run block by block, on a device.
 
     `model`: a spec, a catalog name or the user's own file (`find_spec`). `place`: a weight file, a table of shards, or
     a folder. `lora`: changes to merge, at `lora_alpha` where their file does not tell it. `ema`: of two generators the
     averaged one, as the recipes of Self-Forcing and of Causal-Forcing's frame-wise models do; its chunk-wise one does
-    not. `dtype`: without one, float32 if the spec's weights take four bytes, else bfloat16. Raises SpecError,
-    CheckpointError.
+    not. `dtype`: without one, float32 if the spec's weights take four bytes, else bfloat16. `layers`: those to
+    read, all if not said; the others' weights take no memory. Raises SpecError, CheckpointError.
     """
     spec = find_spec(model)
     if dtype is None:
         dtype = torch.float32 if spec.weight_bytes_per_parameter == 4 else torch.bfloat16
-    return load_wan(place, spec, dtype, lora=lora, lora_alpha=lora_alpha, ema=ema, device=device)
+    return load_wan(place, spec, dtype, lora=lora, lora_alpha=lora_alpha, ema=ema, device=device, layers=layers)
 
 
 def load_wan(
@@ -75,6 +76,7 @@ def load_wan(
     lora_alpha: float | None = None,
     ema: bool = True,
     device: torch.device | str = "cpu",
+    layers: range | None = None,
 ) -> CausalWan:
     """As `open_model`, of a spec and in a type. Raises CheckpointError if the weights are not the spec's."""
     if not place.exists():
@@ -91,7 +93,7 @@ def load_wan(
     def weight(name: str) -> Tensor:
         return _weight(weights, names[name], name, change, dtype, device)
 
-    return CausalWan(filled(blank_wan(spec), weight, device), spec).eval()
+    return CausalWan(filled(blank_wan(spec), weight, device, layers), spec).eval()
 
 
 def load_vae(folder: Path, dtype: torch.dtype = torch.float32) -> AutoencoderKLWan:

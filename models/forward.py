@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from models.device import to_device
 from models.group import Group
 from models.layer import TextView, attend, from_patches, to_patches, tokens_of
 from models.rotary import Rotation, rotate, rotation, time_shift
@@ -79,6 +80,7 @@ class Forward:
         hidden: Tensor | None = None,
         group: Group | None = None,
     ) -> None:
+        wan.begin_pass()
         self.layers = range(wan.spec.layers) if layers is None else layers
         self._wan, self._inputs, self._group = wan, inputs, group
         self._batches = [self._prepared(places) for places in _together(inputs, fused=fused)]
@@ -240,4 +242,4 @@ def _move(head_dim: int, frames: int, device: torch.device) -> Rotation:
 
 
 def _to(turn: Rotation, device: torch.device) -> Rotation:
-    return Rotation(turn.cos_N1P.to(device), turn.sin_N1P.to(device))
+    return Rotation(to_device(turn.cos_N1P, device), to_device(turn.sin_N1P, device))

@@ -65,6 +65,11 @@ class KVSlots:
         self._idle.add(self._slot_of.pop((block, level)))
 
     @property
+    def idle(self) -> int:
+        """How many slots are idle."""
+        return len(self._idle)
+
+    @property
     def alive(self) -> frozenset[Version]:
         return frozenset(self._slot_of)
 

@@ -13,6 +13,7 @@ import hashlib
 import torch
 from torch import Tensor
 
+from models.device import to_device
 from models.spec import ModelSpec
 
 
@@ -24,7 +25,7 @@ def block_noise(spec: ModelSpec, seed: int, block: int, step: int, device: torch
     key = hashlib.sha256(f"blockcascade noise {seed} {block} {step}".encode()).digest()
     generator = torch.Generator().manual_seed(int.from_bytes(key[:8], "little") >> 1)
     shape = (spec.latent_channels, spec.block_frames(block), spec.latent_height, spec.latent_width)
-    return torch.randn(shape, generator=generator).to(device)
+    return to_device(torch.randn(shape, generator=generator), device)
 
 
 def predict_clean(noisy_CThw: Tensor, flow_CThw: Tensor, sigma: float) -> Tensor:

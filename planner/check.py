@@ -6,7 +6,7 @@ R3   time: a rank's compute actions and frees follow one another as its program 
 R4   durations: as the cost model says, to the microsecond; a free takes none. Who reads layers ends one after them.
 R5   order: what an action reads or sends was made or received earlier in its rank's program and is not freed yet.
 R6   data in time: no action or transfer starts before what it reads is on its rank, or of a stream its first layer.
-R7   decoding: each part on one rank, block after block, as the decoder's state never travels; encoding beside it.
+R7   decoding: each part on one rank, block after block, as the decoder's state never travels; encoding beside it, too.
 R8   transfers: each send has one recv at the same time, in the same order on both ends of a way; a lane carries one
      at a time; none starts before both ends post it; no payload comes to a rank that made it or received it before.
 R9   frees: each payload on a rank is freed once, when no transfer of it is under way; the clip's output is kept.

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from planner.action import Action, Kind
 from planner.observed import Run
+from planner.profile import percentile
 from planner.replay import Assumed
 from planner.script import Place, Script
 from planner.value import Value
@@ -77,11 +78,6 @@ def what(script: Script, place: Place) -> str:
     if action.kind is Kind.SLICE:
         return f"slice{part} of {len(action.batch)}"
     return f"{action.kind}{part}" + (", first" if action.kind is Kind.DECODE and action.block == 0 else "")
-
-
-def percentile(ordered: Sequence[float], share: float) -> float:
-    """The value below which this share of a sorted sample lies."""
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
 def _compared(name: str, samples: Sequence[_Sample]) -> Compared:

@@ -6,7 +6,7 @@ Durations come from a measured profile, or from a roofline over data sheets. All
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from planner.action import Action, Kind, Payload
 from planner.errors import InputError
@@ -61,11 +61,17 @@ class Costs:
         return self._wires[source, target]
 
     def transfer_us(self, payload: Payload, source: int, target: int) -> int:
-        return self.wire(source, target).transfer_us(self.payload_bytes(payload))
+        return self.wire(source, target).transfer_us(self.sent_bytes(payload))
 
     def stream_layer_us(self, payload: Payload, source: int, target: int) -> int:
         """How long one layer's share of a payload is on its way."""
-        return self.wire(source, target).transfer_us(-(-self.payload_bytes(payload) // self.spec.layers))
+        return self.wire(source, target).transfer_us(-(-self.sent_bytes(payload) // self.spec.layers))
+
+    def sent_bytes(self, payload: Payload) -> int:
+        """Bytes of a payload that a transfer from one rank moves; packed K/V is less than what holding it takes."""
+        if self.problem.kv_transfer == "full" or payload.carries not in ("kv", "context"):
+            return self.payload_bytes(payload)
+        return self._of_kv(payload, self.problem.kv_sent_bytes)
 
     def _find_wire(self, source: int, target: int) -> Wire:
         cluster, profile = self.problem.cluster, self.problem.profile
@@ -86,7 +92,7 @@ class Costs:
     # -- memory ----------------------------------------------------------------------------------
 
     def payload_bytes(self, payload: Payload) -> int:
-        """Bytes of a payload on one rank: all that holding it takes, and that a transfer of it moves."""
+        """Bytes of a payload on one rank: all that holding it takes."""
         known = self._sizes.get(payload)
         if known is None:
             known = self._sizes[payload] = self._size(payload)
@@ -96,11 +102,7 @@ class Costs:
         spec, flow = self.spec, self.flow
         carries, block = payload.carries, payload.block
         if carries in ("kv", "context"):
-            frames = spec.block_frames(block)
-            if carries == "context":
-                frames = sum(spec.block_frames(earlier) for earlier in spec.context_blocks(block))
-            split = flow.layout.denoising if flow.placement.passes == "ring" else flow.placement.degree
-            return -(-frames * spec.kv_bytes_per_frame // split)
+            return self._of_kv(payload, lambda frames: frames * spec.kv_bytes_per_frame)
         if carries == "pixels":
             return spec.pixel_frames(block) * spec.pixel_height * spec.pixel_width * BYTES_PER_PIXEL
         if carries == "features":
@@ -111,6 +113,13 @@ class Costs:
         if carries == "text":
             return spec.text_length * spec.text_dim * spec.activation_bytes_per_number
         return spec.latent_bytes_per_frame * spec.block_frames(block)
+
+    def _of_kv(self, payload: Payload, bytes_of: Callable[[int], int]) -> int:
+        """Bytes of one rank's share of the K/V in a payload, which is one piece of as many as `bytes_of` its frames."""
+        spec, flow, block = self.spec, self.flow, payload.block
+        blocks = (block,) if payload.carries == "kv" else spec.context_blocks(block)
+        split = flow.layout.denoising if flow.placement.passes == "ring" else flow.placement.degree
+        return -(-bytes_of(sum(spec.block_frames(each) for each in blocks)) // split)
 
     def resident_bytes(self, actions: Iterable[Action]) -> int:
         """Memory a rank needs before it holds any payload: weights and the working memory of one action.

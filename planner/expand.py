@@ -55,6 +55,7 @@ class _Builder:
         self._live: dict[int, tuple[Live, ...]] = {}
         self._release: dict[int, int] = {}
         self._decoded: dict[int, int] = {}  # the last block's task for each part of the decoder
+        self._encoded: int | None = None  # the last block's
         self._rows: dict[object, tuple[int, ...]] = {}
 
     def tasks(self) -> Tasks:
@@ -67,7 +68,7 @@ class _Builder:
             units=size,
             durations=self._durations,
             inputs=self._inputs,
-            payload_bytes=[self.costs.payload_bytes(payload) for payload in self.payloads],
+            payload_bytes=[self.costs.sent_bytes(payload) for payload in self.payloads],
             blocks=self._blocks,
             stays=self._stays,
             wires=wires or None,
@@ -154,7 +155,8 @@ class _Builder:
         self._last[block].append(self._decoded[flow.parts - 1])
         if flow.recomputes and block < flow.blocks - 1:
             where = flow.layout.decoding if flow.placement.decoder == "apart" else self.denoising
-            self._add(Action(Kind.ENCODE, block), where, stays=self._decoded[flow.parts - 1])
+            decoded = self._decoded[flow.parts - 1]
+            self._encoded = self._add(Action(Kind.ENCODE, block), where, after=self._encoded, stays=decoded)
 
     def _add(self, action: Action, where: Sequence[int], after: int | None = None, stays: int | None = None) -> int:
         task = len(self.actions)

@@ -79,7 +79,7 @@ def _by_size(script: Script, planned: Assumed, runs: Sequence[Run]) -> tuple[dic
     foretold: dict[int, int] = {}
     for number, move in enumerate(script.moves):
         if node[move.way[0]] == node[move.way[1]]:
-            size = script.costs.payload_bytes(move.payload)
+            size = script.costs.sent_bytes(move.payload)
             size = -(-size // script.costs.spec.layers) if move.streams else size
             foretold[size] = planned.wires[number]
             for run in runs:

@@ -6,7 +6,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from planner.foretold import Model, Seen, scaled, timing_of
+from planner.foretold import Model, Seen
 from planner.passes import at
 from planner.profile import Parallel, Profile, Timing, points
 
@@ -44,8 +44,8 @@ def _table(old: tuple[Timing, ...], new: Mapping[int, Sequence[float]]) -> tuple
     if not new:
         return old
     ratio = statistics.median(statistics.median(times) / at(old, context) for context, times in new.items())
-    merged = {context: scaled(timing, ratio, context) for (context, _), timing in zip(points(old), old, strict=True)}
-    merged |= {context: timing_of(times, context) for context, times in new.items()}
+    merged = {context: timing.scaled(ratio, context) for (context, _), timing in zip(points(old), old, strict=True)}
+    merged |= {context: Timing.of(times, context) for context, times in new.items()}
     return tuple(merged[context] for context in sorted(merged))
 
 

@@ -6,8 +6,8 @@ import statistics
 from collections.abc import Sequence
 
 from planner.action import Kind
-from planner.foretold import Model, Seen, microseconds, scaled, timing_of
-from planner.profile import Profile
+from planner.foretold import Model, Seen
+from planner.profile import Profile, Timing, whole_us
 
 
 def decodes(model: Model, seen: Sequence[Seen]) -> Profile:
@@ -23,13 +23,13 @@ def decodes(model: Model, seen: Sequence[Seen]) -> Profile:
             ratios[first] = sum(item.median_us for item in found) / foretold
     first_ratio, ratio = ratios.get(True, ratios.get(False, 1.0)), ratios.get(False, ratios.get(True, 1.0))
     changes: dict[str, object] = {
-        "decode_first": scaled(profile.decode_first, first_ratio),
-        "decode": scaled(profile.decode, ratio),
-        "decode_parts": tuple(scaled(part, ratio) for part in profile.decode_parts),
+        "decode_first": profile.decode_first.scaled(first_ratio),
+        "decode": profile.decode.scaled(ratio),
+        "decode_parts": tuple(part.scaled(ratio) for part in profile.decode_parts),
     }
     for item in decodes:
         if item.action.step is None:
-            changes["decode" if item.action.block else "decode_first"] = timing_of(item.lasted)
+            changes["decode" if item.action.block else "decode_first"] = Timing.of(item.lasted)
     return profile.model_copy(update=changes)
 
 
@@ -40,5 +40,5 @@ def side_work(model: Model, seen: Sequence[Seen]) -> Profile:
         found = [item for item in seen if item.action.kind is kind]
         if found and not model.explains(found):
             times = [us for item in found for us in item.lasted]
-            changes[name] = microseconds(statistics.median(times))
+            changes[name] = whole_us(statistics.median(times))
     return model.profile.model_copy(update=changes)

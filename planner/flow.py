@@ -148,7 +148,7 @@ class Flow:
 
     def blocks_read(self, block: int, stage: int) -> int:
         """How many other blocks' K/V a pass attends to."""
-        level = max(0, stage + self.spec.steps - self.spec.block_steps(block))
+        level = self.level(*self.as_pass(block, stage))
         newer = sum(1 for _ in newer_read(self.pattern, block, level, self.blocks))
         return len(self.spec.context_blocks(block)) + newer
 
@@ -165,7 +165,9 @@ class Flow:
         elif action.kind is Kind.SLICE and action.step:
             yield Payload("hidden", action.block, action.step - 1)
         for item in action.passes:
-            yield from self._pass_inputs(item, begins=action.kind is not Kind.SLICE or not action.step)
+            # The last slice of a ring turns the flow into the next step's input, so it wants this one's.
+            ends = action.kind is not Kind.SLICE or action.step in (0, self.layout.denoising - 1)
+            yield from self._pass_inputs(item, with_latents=ends)
         if self.encodes_text:
             prompts = {self.prompt(block, self.stage((block, step))) for block, step in action.passes}
             if action.kind is Kind.RECACHE:
@@ -179,9 +181,18 @@ class Flow:
         return frozenset(
             self.kv(earlier, level)
             for block, step in action.passes
-            for earlier, level in reads(self.pattern, self.spec, block, self._level(block, step))
+            for earlier, level in reads(self.pattern, self.spec, block, self.level(block, step))
             if self._beside(block, step, earlier)
         )
+
+    def read_in_tick(self, item: Pass) -> Iterator[Pass]:
+        """The passes of its own tick that a pass of a joint pattern attends to, besides itself."""
+        block, step = item
+        level = self.level(block, step)
+        older = reads(self.pattern, self.spec, block, level)
+        found = [(e, read) for e, read in older if runs_beside(self.pattern, self.spec, level, block - e)]
+        for other, read in (*found, *newer_read(self.pattern, block, level, self.blocks)):
+            yield self.as_pass(other, self.spec.stage_at(other, read))
 
     def makes(self, action: Action) -> tuple[Payload, ...]:
         """What a compute action leaves on its rank."""
@@ -198,9 +209,17 @@ class Flow:
         hidden = [] if last else [Payload("hidden", block, action.step)]
         if kind is Kind.TICK:
             # K/V of blocks in flight goes round inside the tick; clean K/V stays with all.
-            return (*self._committed(block), *latents)
+            return (*self.committed(block), *latents)
         keeps = not self.recomputes
         return (*(Payload("kv", b, s) for b, s in action.passes if keeps), *latents, *hidden)
+
+    def level(self, block: int, step: int | None) -> int:
+        """The noise level of a pass, counted as for blocks of the usual steps."""
+        return max(0, self.stage((block, step)) + self.spec.steps - self.spec.block_steps(block))
+
+    def made_anew(self, block: int) -> int:
+        """The block whose `context` holds what a pass of `block` reads of blocks before it; 0 if none was made."""
+        return block if self.recomputes else max((anew for anew in self.recached if anew <= block), default=0)
 
     def kv(self, block: int, level: int) -> Payload:
         """The K/V of a block at a noise level, named by the pass that makes it."""
@@ -218,32 +237,28 @@ class Flow:
             else:
                 yield Payload("latents", earlier, self.spec.block_steps(earlier) - 1)
 
-    def _pass_inputs(self, item: Pass, *, begins: bool) -> Iterator[Payload]:
+    def _pass_inputs(self, item: Pass, *, with_latents: bool) -> Iterator[Payload]:
         block, step = item
         stage = self.stage(item)
-        if stage and begins:
+        if stage and with_latents:
             yield Payload("latents", block, stage - 1)
         if self.recomputes:
             if block:
                 yield Payload("context", block)
             return
-        anew = max((r for r in self.recached if r <= block), default=0)
-        rest = []
-        for earlier, level in reads(self.pattern, self.spec, block, self._level(block, step)):
+        anew, rest = self.made_anew(block), []
+        for earlier, level in reads(self.pattern, self.spec, block, self.level(block, step)):
             if earlier < anew:
                 rest = [Payload("context", anew)]
             elif not (self.pattern.is_joint and self._beside(block, step, earlier)):
                 rest.append(self.kv(earlier, level))
         yield from rest
 
-    def _level(self, block: int, step: int | None) -> int:
-        """The noise level of a pass, counted as for blocks of the usual steps."""
-        return max(0, self.stage((block, step)) + self.spec.steps - self.spec.block_steps(block))
-
     def _beside(self, block: int, step: int | None, earlier: int) -> bool:
-        return runs_beside(self.pattern, self.spec, self._level(block, step), block - earlier)
+        return runs_beside(self.pattern, self.spec, self.level(block, step), block - earlier)
 
-    def _committed(self, tick: int) -> list[Payload]:
+    def committed(self, tick: int) -> list[Payload]:
+        """The K/V that outlives a gang's tick: of blocks that are clean by then, on all its ranks."""
         clean = self.spec.clean_pass
         done = [b for b, s in self.passes_at(tick) if s == self.spec.block_steps(b) - (not clean)]
         return [self.kv(block, self.spec.passes - 1) for block in done if block < self.blocks - 1]

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from planner.action import Action, Kind, Pass
-from planner.compared import percentile
 from planner.cost import Costs
 from planner.observed import Run
-from planner.profile import MAX_US, Profile, Timing
+from planner.profile import Profile
 from planner.script import Script
 
 CLOSE_US = 1  # rounding
@@ -84,21 +83,3 @@ class Model:
             passes = self.passes_of(item.action)
             if len(passes) == 1:
                 yield item, passes[0]
-
-
-def timing_of(times: Sequence[float], context: int | None = None) -> Timing:
-    return Timing(
-        median_us=microseconds(statistics.median(times)),
-        p95_us=microseconds(percentile(times, 0.95)),
-        samples=len(times),
-        context=context,
-    )
-
-
-def scaled(timing: Timing, ratio: float, context: int | None = None) -> Timing:
-    changes = {"median_us": microseconds(timing.median_us * ratio), "p95_us": microseconds(timing.p95_us * ratio)}
-    return timing.model_copy(update=changes | {"context": context})
-
-
-def microseconds(us: float) -> int:
-    return min(max(1, round(us)), MAX_US)

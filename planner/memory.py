@@ -9,14 +9,23 @@ from planner.cost import Costs
 from planner.flow import Flow
 
 
-def slots_needed(program: Iterable[Action], flow: Flow) -> int:
-    """The most K/V versions that a rank holds at once, own and received, if it walks the program in order."""
-    held = most = 0
+def slots_needed(program: Iterable[Action], flow: Flow, before: Iterable[Payload] = ()) -> int:
+    """The most K/V versions that a rank holds at once, own and received, if it walks the program in order.
+
+    `before`: payloads that are there when it begins.
+    """
+    held = most = sum(slots_of(payload, flow) for payload in before)
     for change, payload in _changes(program, flow):
-        if payload.carries == "kv":
-            held += change
-            most = max(most, held)
+        held += change * slots_of(payload, flow)
+        most = max(most, held)
     return most
+
+
+def slots_of(payload: Payload, flow: Flow) -> int:
+    """How many slots of K/V a payload takes: one a block."""
+    if payload.carries == "context":
+        return len(flow.spec.context_blocks(payload.block))
+    return int(payload.carries == "kv")
 
 
 def peak_bytes(program: Sequence[Action], costs: Costs) -> int:

@@ -9,10 +9,10 @@ from models.spec import ModelSpec
 from planner.action import OF_PASSES, Action, Kind, Pass
 from planner.cluster import Device, Link
 from planner.decoder import LAUNCH_US, Decoder
-from planner.errors import InputError
 from planner.flow import Flow
 from planner.problem import Problem
 from planner.profile import Timing, points
+from planner.ring import layers_held
 
 # Share of a device's peak rate that a pass reaches. NVIDIA/flashdreams PERFORMANCE.md, Self-Forcing on A100: one
 # constant of about half the peak explains both a pass's intercept and its slope over the context.
@@ -142,7 +142,12 @@ class Passes:
         members = tuple(rank for unit in range(flow.layout.denoising) for rank in units[unit])
         link = _widest_gap(self._problem, members)
         least = min(len(share) for share in shares)
-        layer_bytes = (in_flight - least) * spec.kv_bytes_per_block / spec.layers / flow.placement.degree
+        layer_bytes = (
+            (in_flight - least)
+            * self._problem.kv_sent_bytes(spec.frames_per_block)
+            / spec.layers
+            / flow.placement.degree
+        )
         return slowest + overhead + spec.layers * (_collective_us(link) + layer_bytes / (link.bandwidth_gbps * 1000))
 
     def _recache_us(self, block: int, group: tuple[int, ...]) -> float:
@@ -209,14 +214,6 @@ def _widest_gap(problem: Problem, ranks: Sequence[int]) -> Link:
 
 
 def _slices(problem: Problem, flow: Flow) -> tuple[float, ...]:
-    """The share of the layers that each unit of a ring holds: whole layers, by the devices' speed."""
-    layers, units = problem.model.layers, flow.layout.denoising
-    if units > layers:
-        raise InputError(f"placement: a ring of {units} units needs {units} layers, {problem.model.name} has {layers}")
-    rates = [problem.cluster.devices[flow.layout.units[unit][0]].peak_tflops for unit in range(units)]
-    edges = [round(layers * sum(rates[: unit + 1]) / sum(rates)) for unit in range(units)]
-    held = [b - a for a, b in zip((0, *edges[:-1]), edges, strict=True)]
-    for empty in [unit for unit in range(units) if held[unit] < 1]:
-        held[held.index(max(held))] -= 1
-        held[empty] += 1
-    return tuple(count / layers for count in held)
+    """The share of the layers that each unit of a ring holds."""
+    held = layers_held(problem.model, problem.cluster.devices, flow.layout)
+    return tuple(len(layers) / problem.model.layers for layers in held)

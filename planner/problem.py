@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from models.spec import ModelSpec
 from planner.cluster import Cluster
@@ -12,11 +12,15 @@ from planner.profile import Profile
 from planner.value import Document
 from planner.workload import Workload
 
+SCALE_BYTES = 4  # of packed K/V: one scale for each layer, head, and K or V of a payload
+
 
 class Problem(Document):
     """What is given. Its digest names it in every plan, and a plan is refused with any other problem.
 
-    Without a profile, durations come from a roofline over the devices' data sheets.
+    Without a profile, durations come from a roofline over the devices' data sheets. `kv_transfer` "fp8": K/V travels as
+    8-bit floats (models.kv_pack) and is held in full; what packing itself takes is not reckoned with. Only K/V sent in
+    full makes the reference's video bit for bit.
     """
 
     schema_name: Literal["blockcascade.problem/1"] = "blockcascade.problem/1"
@@ -24,6 +28,22 @@ class Problem(Document):
     cluster: Cluster
     workload: Workload
     profile: Profile | None = None
+    kv_transfer: Literal["full", "fp8"] = "full"
+
+    def kv_sent_bytes(self, frames: int) -> int:
+        """Bytes of the K/V of so many latent frames, in one piece, on its way from one device to another."""
+        spec, full = self.model, frames * self.model.kv_bytes_per_frame
+        if self.kv_transfer == "full":
+            return full
+        return full // spec.activation_bytes_per_number + SCALE_BYTES * 2 * spec.layers * spec.heads
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Problems that do not name how K/V travels keep the bytes and digests they had before it could be named."""
+        data: dict[str, Any] = handler(self)
+        if self.kv_transfer == "full":
+            data.pop("kv_transfer", None)
+        return data
 
     @model_validator(mode="after")
     def _profile_belongs(self) -> Self:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import statistics
+from collections.abc import Sequence
+from typing import Any, Literal, Self
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from planner.value import Document, Value
 
@@ -12,7 +14,7 @@ MAX_US = 10**10  # an action of nearly three hours
 
 
 class Timing(Value):
-    """One repeated measurement: median and 95th percentile, microseconds.
+    """One repeated measurement, microseconds: median, quartiles where they are known, and 95th percentile.
 
     `context` says for how many earlier blocks read, where a table leaves some out.
     """
@@ -21,6 +23,27 @@ class Timing(Value):
     p95_us: int = Field(gt=0, le=MAX_US)
     samples: PositiveInt
     context: int | None = Field(default=None, ge=0, le=10**6)
+    lower_us: int | None = Field(default=None, gt=0, le=MAX_US, description="the lower quartile")
+    upper_us: int | None = Field(default=None, gt=0, le=MAX_US, description="the upper quartile")
+
+    @classmethod
+    def of(cls, times_us: Sequence[float], context: int | None = None) -> Self:
+        """Of at least one sample."""
+        ordered = sorted(times_us)
+        shares = {"lower_us": 0.25, "upper_us": 0.75, "p95_us": 0.95}
+        found = {name: whole_us(percentile(ordered, share)) for name, share in shares.items()}
+        median_us = whole_us(statistics.median(ordered))
+        return cls(median_us=median_us, samples=len(ordered), context=context, **found)
+
+    def scaled(self, ratio: float, context: int | None = None) -> Self:
+        """As if everything had taken `ratio` times as long."""
+        given = {name: getattr(self, name) for name in ("median_us", "p95_us", "lower_us", "upper_us")}
+        changes = {name: whole_us(us * ratio) for name, us in given.items() if us is not None}
+        return self.model_copy(update=changes | {"context": context})
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _without(handler(self), {"lower_us": None, "upper_us": None})
 
 
 class Parallel(Value):
@@ -29,6 +52,15 @@ class Parallel(Value):
     method: Literal["ulysses", "tensor"]
     degree: int = Field(ge=2)
     share: float = Field(gt=0, le=2)
+
+
+class Transfer(Value):
+    """Messages of one size from one rank to another, posting and waiting included."""
+
+    source: int = Field(ge=0)
+    target: int = Field(ge=0)
+    size_bytes: PositiveInt
+    timing: Timing
 
 
 class Profile(Document):
@@ -40,12 +72,16 @@ class Profile(Document):
     `batch_share`: what the 2nd, 3rd ... pass of a batch adds, as a share of a pass alone (1 if not given).
     `busy_ranks` says how many ranks worked at once while it was measured: on shared memory a pass is slower beside
     others than alone. Left out, `encode_us` to `text_us` are reckoned from the data sheet.
+    `missing` lists what could not be measured, each with the reason; the tables do without. `transfers`, which tell
+    latency and bandwidth, are there if the link was measured too; else its figures are a data sheet's.
     """
 
     schema_name: Literal["blockcascade.profile/1"] = "blockcascade.profile/1"
     model: str
     device: str
     software: str
+    device_name: str = Field(default="", description="as its maker calls it")
+    taken: str = Field(default="", pattern=r"^(\d{4}-\d{2}-\d{2})?$", description="the day it was measured")
     busy_ranks: PositiveInt = 1
     denoise: tuple[Timing, ...] = Field(min_length=1)
     clean: tuple[Timing, ...] = ()
@@ -64,6 +100,13 @@ class Profile(Document):
     link_latency_us: int = Field(ge=0, le=MAX_US)
     link_bandwidth_gbps: float = Field(ge=1e-6, le=1e9)
     link_sharing: Literal["pair", "port", "bus"] = "pair"
+    transfers: tuple[Transfer, ...] = ()
+    missing: tuple[str, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        data = _without(handler(self), {"device_name": "", "taken": ""})
+        return {name: value for name, value in data.items() if name not in ("transfers", "missing") or value}
 
     @model_validator(mode="after")
     def _contexts_rise(self) -> Self:
@@ -76,8 +119,23 @@ class Profile(Document):
         return self
 
 
+def _without(data: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Fields that came later, left out where they say nothing: older profiles keep their bytes and digests."""
+    return {name: value for name, value in data.items() if name not in defaults or value != defaults[name]}
+
+
 def points(table: tuple[Timing, ...]) -> list[tuple[int, int]]:
     """(context, median in microseconds) of each entry."""
     return [
         (place if timing.context is None else timing.context, timing.median_us) for place, timing in enumerate(table)
     ]
+
+
+def percentile(ordered: Sequence[float], share: float) -> float:
+    """The value below which this share of a sorted sample lies."""
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def whole_us(us: float) -> int:
+    """Whole microseconds, as a profile can hold them."""
+    return min(max(1, round(us)), MAX_US)

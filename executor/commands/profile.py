@@ -2,32 +2,94 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
 import click
 
-from executor.commands.shared import progress, tells_errors
+from executor.commands.model_options import ModelFlags, model_options
+from executor.commands.shared import print_table, progress, tells_errors
+
+if TYPE_CHECKING:
+    from torch import device as Device
+
+    from executor.profiling import Maker
+    from models.loaded import LoadedModel
+    from models.spec import ModelSpec
 
 
 @click.command()
-@click.option("--model", default="toy", help="A model whose weights can be loaded.  [default: toy]")
-@click.option("--device", default="cpu-core", help="The kind of device this is.  [default: cpu-core]")
+@click.option("--model", default="toy", help="A model's name or spec file.  [default: toy]")
+@click.option("--device", default="cpu-core", help="The kind of device this is, e.g. h100.  [default: cpu-core]")
+@click.option(
+    "--random-weights", is_flag=True, help="Fill the model's shape with random numbers: as fast as real ones."
+)
 @click.option("--busy-ranks", type=click.IntRange(1, 64), default=1, help="Ranks at work at once.  [default: 1]")
-@click.option("--repeats", type=click.IntRange(1, 1000), default=5, help="Clips to time on each rank.  [default: 5]")
+@click.option("--repeats", type=click.IntRange(1, 1000), default=5, help="Rounds to time on each rank.  [default: 5]")
+@click.option("--limit", "limit_s", type=click.FloatRange(min=1), help="Most seconds for it.  [default: none]")
+@click.option("--prompt", help="What to show meanwhile.  [default: one that the toy can read]")
 @click.option("-o", "--output", default="-", help="Where the profile goes.  [default: standard output]")
+@model_options
 @tells_errors
-def profile(model: str, device: str, busy_ranks: int, repeats: int, output: str) -> None:
-    """Time a model on this machine and write the profile to plan by."""
-    from models.catalog import load_spec
-    from models.errors import CheckpointError
+def profile(
+    model: str,
+    device: str,
+    random_weights: bool,
+    busy_ranks: int,
+    repeats: int,
+    limit_s: float | None,
+    prompt: str | None,
+    output: str,
+    model_flags: ModelFlags,
+) -> None:
+    """Time a model on this machine and write the profile to plan by.
+
+    Passes by context, alone and several at once, clean passes, decodes, encodes, and with several ranks the links.
+    """
+    from executor.demo import PROMPT
+    from executor.describe import PROFILE_COLUMNS, profile_rows
+    from executor.profiling import profile as measure
+    from models.find_spec import find_spec
     from planner.cluster import Cluster
     from planner.files import write_document
 
-    cluster = Cluster.of(device, busy_ranks)
-    if load_spec(model).name != "toy":
-        raise CheckpointError(f"model {model}: only the toy's weights can be loaded yet")
-    from executor.demo import PROMPT
-    from executor.profiling import profile as measure
-    from models.toy.model import load_toy
-
-    with progress(f"timing {repeats} clips on {busy_ranks} rank(s)"):
-        found = measure(load_toy(), cluster, prompt=PROMPT, busy_ranks=busy_ranks, repeats=repeats)
+    cluster, spec = Cluster.of(device, busy_ranks), find_spec(model)
+    make = _maker(spec, model_flags, random_weights=random_weights)
+    with progress(f"timing {spec.name} in {repeats} rounds on {busy_ranks} rank(s)"):
+        found = measure(
+            make,
+            cluster,
+            prompt=prompt or PROMPT,
+            busy_ranks=busy_ranks,
+            repeats=repeats,
+            limit_s=float("inf") if limit_s is None else limit_s,
+            fused=model_flags.fused,
+        )
     write_document(found, output)
+    print_table(PROFILE_COLUMNS, profile_rows(found), err=True)
+    for what in found.missing:
+        click.echo(f"missing: {what}", err=True)
+
+
+def _maker(spec: ModelSpec, flags: ModelFlags, *, random_weights: bool) -> Maker:
+    """Makes the model that is asked for on a device, readied as it will run."""
+    from executor.flags import input_error
+    from models.source import DTYPES
+
+    options = flags.options()
+    if random_weights:
+        if flags.checkpoint is not None:
+            raise input_error("--random-weights: there is a --checkpoint too; drop one of them")
+        from models.random_weights import random_model
+
+        make = partial(random_model, spec, dtype=None if flags.dtype is None else DTYPES[flags.dtype])
+        return partial(_readied, lambda device: make(device=device), options.apply)
+    source = flags.source(spec)
+    return partial(_readied, source.load, options.apply)
+
+
+def _readied(make: Maker, ready: Callable[[LoadedModel], None], device: Device) -> LoadedModel:
+    model = make(device)
+    ready(model)
+    return model

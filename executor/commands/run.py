@@ -1,40 +1,156 @@
-"""`blockcascade run`: a plan executed."""
+"""`blockcascade run`: a plan executed, kept as it goes, and gone on with after an interruption."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
 
+from executor.commands.model_options import ModelFlags, model_options
 from executor.commands.shared import describe_trace, problem_and_plan, tells_errors
+from executor.flags import input_error
+
+if TYPE_CHECKING:
+    from executor.launch import Clip
+    from executor.run_folder import RunRecord, Start
+    from executor.stream_out import FrameSink
+    from planner.plan import Plan
+    from planner.problem import Problem
+
+PROBLEM, PLAN, VIDEO, TRACE = "problem.json", "plan.json", "video.mp4", "trace.json"
+SMALL = 256  # pixels: narrower videos are enlarged
+STDOUT = 1
 
 
 @click.command()
-@click.argument("problem_file", metavar="PROBLEM")
-@click.argument("plan_file", metavar="PLAN")
-@click.option("--prompt", required=True, help="What the clip shows.")
-@click.option("--seed", type=int, default=0, help="Seed of the noise.  [default: 0]")
-@click.option("-o", "--output", default="out/run", help="Folder for the video and the trace.  [default: out/run]")
+@click.argument("problem_file", metavar="[PROBLEM", required=False)
+@click.argument("plan_file", metavar="PLAN]", required=False)
+@click.option("--prompt", "prompts", multiple=True, help="What the clip shows; again for each prompt switch.")
+@click.option("--seed", type=int, help="Seed of the noise.  [default: 0]")
+@click.option("-o", "--output", default="out/run", help="Folder for all that the run makes.  [default: out/run]")
+@click.option("--save-every", type=click.IntRange(1), help="Blocks from one saved state to the next.  [default: 8]")
+@click.option("--resume", is_flag=True, help="Go on with the run in the folder; without files, by its own plan.")
+@click.option("--count", type=click.IntRange(1), help="With --resume: plan again for the first so many devices.")
+@click.option("--stream", help="Raw frames as blocks finish: a file or pipe, a descriptor's number, or - for stdout.")
+@click.option("--stream-kind", type=click.Choice(["rgb24", "y4m"]), default="rgb24", help="Their form.")
+@model_options
 @tells_errors
-def run(problem_file: str, plan_file: str, prompt: str, seed: int, output: str) -> None:
-    """Execute a plan on this machine's ranks, or as a rank under torchrun."""
+def run(
+    problem_file: str | None,
+    plan_file: str | None,
+    prompts: tuple[str, ...],
+    seed: int | None,
+    output: str,
+    save_every: int | None,
+    resume: bool,
+    count: int | None,
+    stream: str | None,
+    stream_kind: Literal["rgb24", "y4m"],
+    model_flags: ModelFlags,
+) -> None:
+    """Execute a plan on this machine's ranks, or as a rank under torchrun.
+
+    Finished blocks are on disk as they finish, with the state to go on from: after an interruption, the same command
+    with --resume goes on, also with a plan for other devices.
+    """
     from executor.launch import execute
-    from models.errors import CheckpointError
+    from executor.run_folder import EVERY, Keep, read_record
+
+    folder = Path(output)
+    known = read_record(folder) if resume else None
+    problem, chosen = _asked(problem_file, plan_file, folder, known, count)
+    prompts = prompts or (known.prompts if known else ())
+    if not prompts:
+        raise input_error("--prompt: say what the clip shows")
+    source = model_flags.source(problem.model, decodes=problem.workload.decode)
+    clip = execute(
+        chosen,
+        problem,
+        source.load("cpu"),
+        prompts=prompts,
+        seed=seed if seed is not None else known.seed if known else 0,
+        keep=Keep(
+            folder,
+            save_every or (known.save_every if known else EVERY),
+            "yes" if resume else "no",
+            None if stream is None else _raw(stream, stream_kind, problem.model.frame_rate),
+            whole=False,
+            documents={PROBLEM: problem, PLAN: chosen},
+        ),
+        options=model_flags.options(),
+    )
+    if clip is not None:
+        _tell(clip, chosen, problem, folder)
+
+
+def _asked(
+    problem_file: str | None, plan_file: str | None, folder: Path, known: RunRecord | None, count: int | None
+) -> tuple[Problem, Plan]:
+    """The problem and plan of the files, or of the run in the folder."""
+    if problem_file is not None and plan_file is not None:
+        if count is not None:
+            raise input_error("--count: plans the folder's own problem again; leave PROBLEM and PLAN out, or --count")
+        return problem_and_plan(problem_file, plan_file)
+    if problem_file is not None or known is None:
+        raise input_error("name PROBLEM and PLAN, or go on with the run in a folder by --resume")
+    if count is None:
+        return problem_and_plan(str(folder / PROBLEM), str(folder / PLAN))
+    from planner.files import read_document
+    from planner.problem import Problem
+    from planner.search import plan
+
+    whole = read_document(Problem, str(folder / PROBLEM))
+    fewer = whole.model_copy(update={"cluster": whole.cluster.first(count)})
+    return fewer, plan(fewer, pattern=known.pattern)
+
+
+def _raw(target: str, kind: Literal["rgb24", "y4m"], fps: float) -> Callable[[], AbstractContextManager[FrameSink]]:
+    """What opens the stream's end, on the rank that decodes."""
+    place = STDOUT if target == "-" else int(target) if target.isdecimal() else Path(target)
+
+    @contextmanager
+    def opened() -> Iterator[FrameSink]:
+        from executor.raw_video import RawWriter
+
+        with RawWriter(place, kind=kind, fps=fps) as writer:
+            yield writer.write
+
+    return opened
+
+
+def _tell(clip: Clip, chosen: Plan, problem: Problem, folder: Path) -> None:
+    """Writes the video from the blocks on disk and the trace, and says what came of the run."""
     from planner.files import write_document
 
-    problem, chosen = problem_and_plan(problem_file, plan_file)
-    if problem.model.name != "toy":
-        raise CheckpointError(f"model {problem.model.name}: only the toy's weights can be loaded yet")
-    from models.toy.model import load_toy
-
-    clip = execute(chosen, problem, load_toy(), prompt=prompt, seed=seed)
-    if clip is None:
+    assert clip.start is not None
+    if problem.workload.decode:
+        frames = _write_video(folder, problem)
+        click.echo(f"{folder / VIDEO}: {frames} frames", err=True)
+    for fault in clip.start.faults:
+        click.echo(f"not used: {fault}", err=True)
+    if clip.start.cut.block:
+        click.echo(_went_on(clip.start, problem), err=True)
         return
-    folder = Path(output)
-    write_document(clip.trace, str(folder / "trace.json"))
-    if clip.frames is not None:
-        from executor.video import SCALE, write_mp4
-
-        write_mp4(clip.frames, folder / "video.mp4", scale=SCALE)
-        click.echo(f"{folder / 'video.mp4'}: {len(clip.frames)} frames", err=True)
+    write_document(clip.trace, str(folder / TRACE))
     describe_trace(clip.trace, chosen, problem)
+
+
+def _went_on(start: Start, problem: Problem) -> str:
+    if start.cut.block >= problem.workload.blocks:
+        return "nothing was left to do"
+    return f"went on from {start.cut}"
+
+
+def _write_video(folder: Path, problem: Problem) -> int:
+    from executor.keeper import show
+    from executor.store import Store
+    from executor.video import SCALE, Mp4Writer
+
+    spec, blocks = problem.model, range(problem.workload.blocks)
+    scale = SCALE if spec.pixel_width < SMALL else 1
+    with Mp4Writer(folder / VIDEO, fps=spec.frame_rate, scale=scale) as video:
+        show(Store(folder), blocks, video.write)
+    return sum(spec.pixel_frames(block) for block in blocks)

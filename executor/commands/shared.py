@@ -26,14 +26,16 @@ def tells_errors(command: Command) -> Command:
 
     @wraps(command)
     def wrapped(*args: Any, **kwargs: Any) -> None:
-        from executor.errors import WorldError
+        from executor.errors import StateError, WorldError
         from models.errors import BlockcascadeError, CheckpointError, PromptError, SpecError
         from planner.errors import InputError
 
         try:
             command(*args, **kwargs)
         except BlockcascadeError as error:
-            bad_input = isinstance(error, InputError | SpecError | PromptError | CheckpointError | WorldError)
+            bad_input = isinstance(
+                error, InputError | SpecError | PromptError | CheckpointError | WorldError | StateError
+            )
             click.echo(f"error: {error}", err=True)
             sys.exit(BAD_INPUT if bad_input else FAILED)
         except KeyboardInterrupt:

@@ -228,7 +228,8 @@ class _Taker:
         unit = self._unit[ranks[0]]
         apart = clip.placement.decoder == "apart"
         sure(bool((unit == grid.units + np.arange(clip.parts) if apart else unit < grid.units).all()))
-        self._team(table.block[encodes], np.zeros(encoded, np.int64), encodes, (encoded, 1))
+        in_order = self._team(table.block[encodes], np.zeros(encoded, np.int64), encodes, (encoded, 1))
+        sure(bool((in_order[1:] > in_order[:-1]).all()))
         sure(bool((table.rank[encodes] == ranks[0, -1]).all()))
         self._prices.ask_others(rows)
         self._prices.ask_others(encodes)

@@ -6,6 +6,7 @@ the clip's end a tick has its own price, as its passes read fewer newer blocks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -95,19 +96,27 @@ class Prices:
 
     @cached_property
     def sizes(self) -> Ints:
-        """Bytes of each payload."""
-        grid, costs = self._grid, self._costs
+        """Bytes that each payload takes where it is held."""
+        return self._bytes(self._costs.payload_bytes)
+
+    @cached_property
+    def sent(self) -> Ints:
+        """Bytes that a transfer of each payload moves."""
+        return self._bytes(self._costs.sent_bytes)
+
+    def _bytes(self, bytes_of: Callable[[Payload], int]) -> Ints:
+        grid = self._grid
         parts = []
         for carries in (KV, LATENTS, CONTEXT, PIXELS, ENCODED, FEATURES):
             inner = grid.stride[carries] if carries == FEATURES else 1
             known = [
-                [costs.payload_bytes(Payload(CARRIES[carries], block, step)) for step in range(inner)]
+                [bytes_of(Payload(CARRIES[carries], block, step)) for step in range(inner)]
                 for block in range(int(self._alike[-1]) + 1)
             ]
             each = np.array(known, np.int64)[self._alike]
             parts.append(np.repeat(each.ravel(), grid.stride[carries] // inner))
         parts.append(np.repeat(self._hidden_sizes(), grid.units))
-        parts.append(np.full(grid.limit[TEXT], costs.payload_bytes(Payload("text", 0))))
+        parts.append(np.full(grid.limit[TEXT], bytes_of(Payload("text", 0))))
         return np.concatenate(parts)
 
     def _hidden_sizes(self) -> Ints:

@@ -40,7 +40,8 @@ def _of_passes(table: Columns, grid: Grid, census: Census) -> tuple[Ints, Ints, 
     if grid.clip.way == "ticks":
         there &= ~beside  # within a tick that is no matter of payloads
     if grid.clip.way == "slices":
-        there[:, 0] &= table.step[census.row] == 0  # later slices get hidden states
+        # The others get hidden states; the last makes the next step's input of the flow and this one's.
+        there[:, 0] &= np.isin(table.step[census.row], (0, grid.units - 1))
     rows = np.broadcast_to(census.row[:, None], read.shape)[there]
     return rows, read[there], beside[there] & grid.clip.pattern.is_live
 

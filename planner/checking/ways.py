@@ -88,7 +88,7 @@ class _Ways:
         rows, maker = self.leaves[~self._streams], self._maker[~self._streams]
         sure(bool((maker < rows).all() and (cells.freed[cell][~self._streams] > rows).all()))
         sure(bool((table.start[rows] >= table.end[maker]).all()))
-        size, way = self._prices.sizes[cells.payload[rows]], self.way[~self._streams]
+        size, way = self._prices.sent[cells.payload[rows]], self.way[~self._streams]
         sure(bool((table.end[rows] - table.start[rows] == self._prices.transfers(way, size)).all()))
 
     def streams(self, layer: Ints) -> Ints:
@@ -101,7 +101,7 @@ class _Ways:
         layers = clip.spec.layers
         sure(clip.pattern.is_live and bool((table.carries[rows] == KV).all()))
         sure(bool((maker > rows).all() and (table.start[rows] >= table.start[maker] + layer[maker]).all()))
-        size = self._prices.sizes[self._cells.payload[rows]]
+        size = self._prices.sent[self._cells.payload[rows]]
         each = self._prices.transfers(way, -(-size // layers))
         last = np.maximum(table.end[maker], table.start[rows] + (layers - 1) * each)
         sure(bool((table.end[rows] == last + each).all()))

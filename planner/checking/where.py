@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from planner.action import Action, Kind, TimedAction, pass_text
 from planner.checking.clip import Clip
@@ -159,10 +160,14 @@ def _decoding(runs: Sequence[Run]) -> Iterator[str]:
 
 
 def _encoding(runs: Sequence[Run], clip: Clip) -> Iterator[str]:
-    """A block is encoded where it was decoded last."""
+    """A block is encoded where it was decoded last, and block after block."""
     last = clip.parts - 1 if clip.parts > 1 else None
     decoded = {action.block: rank for rank, action in runs if action.kind is Kind.DECODE and action.step == last}
     for rank, action in runs:
         if action.kind is Kind.ENCODE and decoded.get(action.block, rank) != rank:
             there = Action(Kind.DECODE, action.block, last)
             yield f"R7 r{rank} {action}: {there} is on r{decoded[action.block]}, where the pixels are"
+    encoded = [(rank, action) for rank, action in runs if action.kind is Kind.ENCODE]
+    for (_, before), (rank, action) in pairwise(encoded):
+        if before.block > action.block:
+            yield f"R7 r{rank} {before}: comes before {action}"

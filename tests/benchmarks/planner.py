@@ -22,10 +22,12 @@ from planner.loop import Loop, Precedence, Resource, steady_period
 from planner.problem import Problem
 from planner.workload import Workload
 from tests.benchmarks.cascades import contest, long_clips, short_clips
-from tests.benchmarks.record import Line, Section, guarded, markdown, median_ms, show
+from tests.benchmarks.record import Line, Run, Section, guarded, markdown, median_ms, show, write
 from tests.benchmarks.varied import varied_grid
 
 RECORD = Path(__file__).with_name("RECORD.md")
+TITLE = "Planner benchmark"
+PACKAGES = ("ortools", "numpy", "networkx", "pyjobshop", "anrg-saga")
 
 
 # -- streams ---------------------------------------------------------------------------------------------------------
@@ -124,7 +126,7 @@ def main(arguments: list[str]) -> None:
     out = options.out or (None if options.quick or options.only else RECORD)
     if out is not None:
         command = " ".join(["python -m tests.benchmarks.planner", *arguments])
-        out.write_text(markdown(sections, command, time.perf_counter() - begun, load))
+        write(markdown(sections, Run(TITLE, command, time.perf_counter() - begun, load, PACKAGES)), out)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -69,24 +70,40 @@ def show(sections: Iterable[Section], console: Console) -> None:
         console.print(table)
 
 
-def markdown(sections: Iterable[Section], command: str, seconds: float, load: float) -> str:
-    """The whole record. `load`: how many processes wanted to run before it began."""
-    return (
-        "\n".join([*_head(command, seconds, load), *(text for section in sections for text in _section(section))])
-        + "\n"
-    )
+class Run(NamedTuple):
+    """How a record came about. `load`: how many processes wanted to run before it began."""
+
+    title: str
+    command: str
+    seconds: float
+    load: float
+    packages: Sequence[str]
+    machine: str = ""  # what it ran on, if not the processor
 
 
-def _head(command: str, seconds: float, load: float) -> Iterator[str]:
-    yield "# Planner benchmark"
+def markdown(sections: Iterable[Section], run: Run) -> str:
+    """The whole record."""
+    return "\n".join([*_head(run), *(text for section in sections for text in _section(section))]) + "\n"
+
+
+def write(record: str, path: Path) -> None:
+    """Puts a record in the place of the one of its title in a file that holds several."""
+    title, there = record.splitlines()[0], path.read_text() if path.exists() else ""
+    parts = re.split(r"^(?=# )", there, flags=re.MULTILINE)
+    parts = [part.rstrip() + "\n" for part in parts if part.strip()]
+    places = [place for place, part in enumerate(parts) if part.splitlines()[0] == title]
+    kept = [part for place, part in enumerate(parts) if place not in places]
+    kept.insert(places[0] if places else len(kept), record)
+    path.write_text("\n".join(kept))
+
+
+def _head(run: Run) -> Iterator[str]:
+    yield f"# {run.title}"
     yield ""
-    yield f"`{command}`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {seconds:.0f} s. Times are wall times on:"
-    yield f"{_processor()}, {os.cpu_count()} cores, load {load:.1f} before the run;"
+    yield f"`{run.command}`, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {run.seconds:.0f} s. Times are wall times on:"
+    yield f"{run.machine or processor()}, {os.cpu_count()} cores, load {run.load:.1f} before the run;"
     yield f"{platform.system()}, Python {platform.python_version()};"
-    yield f"{', '.join(f'{name} {_version(name)}' for name in PACKAGES)}."
-
-
-PACKAGES = ("ortools", "numpy", "networkx", "pyjobshop", "anrg-saga")
+    yield f"{', '.join(f'{name} {_version(name)}' for name in run.packages)}."
 
 
 def _version(package: str) -> str:
@@ -96,7 +113,7 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name, from /proc/cpuinfo where there is one."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []

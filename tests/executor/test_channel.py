@@ -8,11 +8,19 @@ from typing import Any
 import pytest
 import torch
 
-from executor.channel import Channel, LocalWorld, TorchChannel
+from executor.channel import Channel
 from executor.errors import RankError
 from executor.forked import on_local_ranks
+from executor.local_channel import LocalWorld
 from executor.process_group import World, joined
+from executor.torch_channel import TorchChannel, Wiring, wiring
 from planner.action import Payload
+from planner.cluster import Cluster
+from planner.patterns import Pattern
+from planner.problem import Problem
+from planner.workload import Workload
+from tests.planner.clips import costed, plan_of
+from tests.tiny import TINY_SPEC
 
 FIRST, SECOND = Payload("kv", 0, 1), Payload("latents", 0, 1)
 
@@ -47,7 +55,7 @@ def on_threads(size: int, function: Any) -> list[Any]:
 def over_gloo(function: Any) -> Any:
     def main(world: World) -> Any:
         with joined(world, torch.device("cpu")):
-            return function(TorchChannel([(0, 1), (1, 0)], {FIRST: 0, SECOND: 1}))
+            return function(TorchChannel(Wiring({FIRST: 1, SECOND: 2}, [], [])))
 
     return main
 
@@ -59,6 +67,69 @@ def test_threads_exchange() -> None:
 @pytest.mark.dist
 def test_gloo_exchanges() -> None:
     assert on_local_ranks(2, over_gloo(exchange)) == [[20.0, 21.0], [10.0, 11.0]]
+
+
+def work_together(channel: Channel) -> list[list[float]]:
+    """Three steps of work with one peer after another, while a payload of four layers goes round."""
+    other = (channel.rank + 1) % channel.size
+    before = (channel.rank - 1) % channel.size
+    layers = [channel.send(FIRST, torch.tensor([100.0 * channel.rank + layer]), other, live=True) for layer in range(4)]
+    rooms = [torch.zeros(1) for _ in range(4)]
+    coming = [channel.receive(FIRST, room, before, live=True) for room in rooms]
+    found = []
+    for step in range(3):
+        outs = {
+            peer: torch.tensor([10.0 * channel.rank + step]) for peer in range(channel.size) if peer != channel.rank
+        }
+        came = {peer: torch.zeros(1) for peer in outs}
+        channel.exchange(outs, came).wait()
+        found.append([came[peer].item() for peer in sorted(came)])
+    for pending in coming + layers:
+        pending.wait()
+    return [*found, [room.item() for room in rooms]]
+
+
+WORKED = [
+    [[10, 20], [11, 21], [12, 22], [200, 201, 202, 203]],
+    [[0, 20], [1, 21], [2, 22], [0, 1, 2, 3]],
+    [[0, 10], [1, 11], [2, 12], [100, 101, 102, 103]],
+]
+
+
+def test_threads_work_together() -> None:
+    assert on_threads(3, work_together) == WORKED
+
+
+@pytest.mark.dist
+def test_gloo_ranks_work_together() -> None:
+    assert on_local_ranks(3, over_gloo(lambda channel: channel.gather(work_together(channel))))[0] == WORKED
+
+
+def test_an_exchange_may_have_nothing_to_send_or_to_get() -> None:
+    world = LocalWorld(2)
+    room = torch.zeros(1)
+    world.channel(0).exchange({1: torch.ones(1)}, {}).wait()
+    world.channel(1).exchange({}, {0: room}).wait()
+    assert room.item() == 1
+
+
+@pytest.mark.parametrize(
+    ("pattern", "placement", "gangs"),
+    [
+        ("cascade:1:live-joint", "block@3", [(0, 1, 2)]),
+        ("cascade:1:live-joint", "block*ulysses:2", [(0, 1), (0, 2), (1, 3), (2, 3)]),
+        ("cascade:1:live-joint", "batched@1", []),
+        ("sequential", "free*ulysses:2@2", [(0, 1)]),
+        ("cascade:1:live-causal", "block@3", []),
+    ],
+)
+def test_who_works_together(pattern: str, placement: str, gangs: list[tuple[int, ...]]) -> None:
+    problem = Problem(model=TINY_SPEC, cluster=Cluster.of("cpu-core", 4), workload=Workload(blocks=3, decode=False))
+    timing = costed(problem, Pattern.parse(pattern, TINY_SPEC), placement)
+    found = wiring(plan_of(timing).ranks, timing.flow)
+    assert found.gangs == gangs
+    assert any(live for *_, live in found.links) == ("live-causal" in pattern)
+    assert sorted(found.tags.values()) == list(range(1, len(found.tags) + 1))
 
 
 def talk(channel: Channel) -> tuple[int, list[Any] | None]:

@@ -142,7 +142,7 @@ def test_jitter_is_seeded(planned: tuple[str, str]) -> None:
         (["pareto", *TOY, "--objective", "period"], "objectives: name two or more different ones"),
         (["pareto"], "name a problem file, or a model with --model"),
         (["check", "-", "-"], "only one of them can be standard input"),
-        (["profile", "--model", "wan-14b"], "only the toy's weights"),
+        (["profile", "--model", "wan-14b"], "its weights do not ship"),
         (["calibrate", "-", "plan.json", "-"], "PROBLEM, PLAN, TRACE: only one of them can be standard input"),
         (["calibrate", "a", "b", "c", "--json", "-o", "-"], "only one of them can go to standard output"),
     ],

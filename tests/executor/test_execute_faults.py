@@ -5,41 +5,65 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from executor.errors import RankError
 from executor.launch import execute
 from executor.pulse import Pulse
-from models.loaded import LoadedModel
 from planner.action import Action, Kind
 from planner.cluster import Cluster
-from planner.patterns import Pattern
-from planner.plan import Plan
 from planner.problem import Problem
 from planner.workload import Workload
+from tests.executor.equal import Case, case
 from tests.executor.processes import children
-from tests.planner.clips import costed, plan_of
-from tests.tiny import TINY_SPEC, tiny_model
+from tests.tiny import TINY_SPEC
 
 pytestmark = pytest.mark.dist
 
-PROBLEM = Problem(model=TINY_SPEC, cluster=Cluster.of("cpu-core", 2), workload=Workload(blocks=3))
-PLANS = [plan_of(costed(PROBLEM, Pattern.sequential(TINY_SPEC), placement)) for placement in ("step", "free+decoder")]
-# Of each kind the last, so that much is under way, and on either rank by turns.
-PLACES = [
-    (chosen, rank, max(actions, key=actions.index))
-    for chosen in PLANS
-    for rank, rows in enumerate(chosen.ranks)
-    for kind in (Kind.DENOISE, Kind.COMMIT, Kind.DECODE, Kind.SEND, Kind.RECV, Kind.FREE)
-    if (actions := [row.action for row in rows if row.action.kind is kind])
+WAYS: list[tuple[str, str, dict[str, object]]] = [
+    ("sequential", "step", {}),
+    ("sequential", "free+decoder", {}),
+    ("cascade:1:live-joint", "block", {}),
+    ("cascade:1:live-causal", "step", {}),
+    ("cascade:1", "batched", {}),
+    ("layers", "ring", {}),
+    ("sequential-recompute", "free", {"encode_text": True}),
 ]
 
 
-@pytest.fixture(scope="module")
-def model() -> LoadedModel:
-    return tiny_model()
+def _case(pattern: str, placement: str, asked: dict[str, object]) -> Case:
+    workload = Workload.model_validate({"blocks": 3, **asked})
+    return case(Problem(model=TINY_SPEC, cluster=Cluster.of("cpu-core", 2), workload=workload), pattern, placement)
+
+
+def _places() -> Iterator[tuple[Case, int, Action]]:
+    """Every kind of action on either rank, where some way has it there; of a program's actions of a kind the last."""
+    seen: set[tuple[int, Kind]] = set()
+    for way in WAYS:
+        chosen = _case(*way)
+        for rank, rows in enumerate(chosen.plan.ranks):
+            last = {row.action.kind: row.action for row in rows}
+            yield from ((chosen, rank, action) for kind, action in last.items() if (rank, kind) not in seen)
+            seen |= {(rank, kind) for kind in last}
+
+
+PLACES = list(_places())
+STOPPED = [place for place in PLACES if place[1] == 0]
+
+
+def named(place: tuple[Case, int, Action]) -> str:
+    chosen, rank, action = place
+    return f"{chosen.plan.pattern} {chosen.plan.placement} r{rank} {action}"
+
+
+def run(chosen: Case) -> None:
+    execute(chosen.plan, chosen.problem, chosen.model, prompts=chosen.prompts)
+
+
+def test_every_kind_of_action_is_struck() -> None:
+    assert {action.kind for _, _, action in PLACES} == set(Kind)
 
 
 def struck(monkeypatch: pytest.MonkeyPatch, victim: int, where: Action, strike: Callable[[], None]) -> None:
@@ -63,37 +87,33 @@ def fail() -> None:
 
 
 @pytest.mark.parametrize(("strike", "cause"), [(kill, "killed by SIGKILL"), (fail, "ValueError: out of luck")])
-@pytest.mark.parametrize(("chosen", "victim", "where"), PLACES, ids=[f"r{rank} {at}" for _, rank, at in PLACES])
+@pytest.mark.parametrize("place", PLACES, ids=named)
 def test_a_fault_is_told(
-    model: LoadedModel,
-    monkeypatch: pytest.MonkeyPatch,
-    chosen: Plan,
-    victim: int,
-    where: Action,
-    strike: Callable[[], None],
-    cause: str,
+    monkeypatch: pytest.MonkeyPatch, place: tuple[Case, int, Action], strike: Callable[[], None], cause: str
 ) -> None:
+    chosen, victim, where = place
     before = children(os.getpid())
     struck(monkeypatch, victim, where, strike)
     with pytest.raises(RankError, match=f"^rank {victim} at {re.escape(str(where))}: {cause}"):
-        execute(chosen, PROBLEM, model, prompt="anything")
+        run(chosen)
     assert children(os.getpid()) <= before
 
 
-def test_a_stopped_rank_is_told(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen, victim, where = PLACES[0]
+@pytest.mark.parametrize("place", STOPPED, ids=named)
+def test_a_stopped_rank_is_told(monkeypatch: pytest.MonkeyPatch, place: tuple[Case, int, Action]) -> None:
+    chosen, victim, where = place
     monkeypatch.setenv("BLOCKCASCADE_STALL_S", "1")
     monkeypatch.setenv("BLOCKCASCADE_BEAT_S", "0.1")
     struck(monkeypatch, victim, where, lambda: os.kill(os.getpid(), signal.SIGSTOP))
     with pytest.raises(RankError, match=f"^rank {victim} at {re.escape(str(where))}: no sign of life"):
-        execute(chosen, PROBLEM, model, prompt="anything")
+        run(chosen)
 
 
-def test_lack_of_memory_is_told_with_what_was_planned(model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lack_of_memory_is_told_with_what_was_planned(monkeypatch: pytest.MonkeyPatch) -> None:
     def fill() -> None:
         raise MemoryError("no room")
 
     chosen, victim, where = PLACES[0]
     struck(monkeypatch, victim, where, fill)
     with pytest.raises(RankError, match=rf"^rank {victim} at .*no room; out of memory: the plan needs 0\.0\d GB here"):
-        execute(chosen, PROBLEM, model, prompt="anything")
+        run(chosen)

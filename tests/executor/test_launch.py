@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from executor.bind import Rank
-from executor.channel import LocalWorld
 from executor.errors import RankError, WorldError
 from executor.launch import execute
+from executor.local_channel import LocalWorld
 from executor.recorder import Recorder
 from executor.worker import Worker
 from models.errors import PromptError
@@ -73,7 +73,7 @@ def test_latents_equal_the_reference_under_every_placement(model: LoadedModel, r
     expected = reference(model, pattern)
     for placement in ("free", "block", "step"):
         chosen = plan(given_problem, pattern, placement)
-        clip = execute(chosen, given_problem, model, prompt=PROMPT, ranks="threads")
+        clip = execute(chosen, given_problem, model, prompts=PROMPT, ranks="threads")
         assert clip is not None
         assert same(clip.latents, expected), placement
 
@@ -83,7 +83,7 @@ def test_latents_equal_the_reference_under_every_placement(model: LoadedModel, r
 def test_frames_equal_the_reference_decoded(model: LoadedModel, ranks: int, placement: str, pattern: Pattern) -> None:
     given_problem = problem(ranks, decode=True)
     chosen = plan(given_problem, pattern, placement)
-    clip = execute(chosen, given_problem, model, prompt=PROMPT, ranks="threads")
+    clip = execute(chosen, given_problem, model, prompts=PROMPT, ranks="threads")
     assert clip is not None
     assert clip.frames is not None
     assert model.vae is not None
@@ -103,7 +103,7 @@ def test_the_longest_offset_is_the_sequential_pipeline(model: LoadedModel) -> No
 def test_gloo_processes_equal_the_reference(model: LoadedModel, ranks: int, pattern: Pattern) -> None:
     given_problem = problem(ranks)
     chosen = plan(given_problem, pattern)
-    clip = execute(chosen, given_problem, model, prompt=PROMPT, seed=4)
+    clip = execute(chosen, given_problem, model, prompts=PROMPT, seed=4)
     assert clip is not None
     assert same(clip.latents, reference(model, pattern, seed=4))
 
@@ -115,8 +115,8 @@ def test_any_linear_extension_gives_the_same_latents(data: st.DataObject, patter
     tasks = expand(timing)
     order = _random_extension(tasks, data.draw(st.randoms(use_true_random=False)))
     program = [tasks.actions[task] for task in order]
-    rank = Rank(model, PROMPT, 0, timing.flow, program)
     channel = LocalWorld(1).channel(0)
+    rank = Rank(model, problem(1, blocks=4), timing.flow, channel, program, prompts=[PROMPT], seed=0)
     Worker(rank, channel, Recorder(rank.device, 0), timing.flow).walk(program)
     found = [rank.latents[block] for block in range(4)]
     assert same(found, reference(model, pattern, blocks=4))
@@ -127,7 +127,7 @@ def test_any_linear_extension_gives_the_same_latents(data: st.DataObject, patter
 def test_any_assignment_to_ranks_gives_the_same_latents(data: st.DataObject, pattern: Pattern, ranks: int) -> None:
     model, given_problem = tiny_model(), problem(ranks, blocks=4)
     chosen = _random_plan(given_problem, pattern, data.draw(st.randoms(use_true_random=False)))
-    clip = execute(chosen, given_problem, model, prompt=PROMPT, ranks="threads")
+    clip = execute(chosen, given_problem, model, prompts=PROMPT, ranks="threads")
     assert clip is not None
     assert same(clip.latents, reference(model, pattern, blocks=4))
 
@@ -135,7 +135,7 @@ def test_any_assignment_to_ranks_gives_the_same_latents(data: st.DataObject, pat
 def test_the_trace_holds_the_plans_actions_in_its_order(model: LoadedModel) -> None:
     given_problem = problem(2, decode=True)
     chosen = plan(given_problem, PATTERNS[1])
-    clip = execute(chosen, given_problem, model, prompt=PROMPT, ranks="threads")
+    clip = execute(chosen, given_problem, model, prompts=PROMPT, ranks="threads")
     assert clip is not None
     clip.trace.require(chosen)
     assert clip.trace.kind == "measured"
@@ -151,7 +151,7 @@ def test_seeds_and_prompts_change_the_clip(model: LoadedModel) -> None:
     chosen = plan(given_problem)
 
     def clip(prompt: str, seed: int) -> Tensor:
-        made = execute(chosen, given_problem, model, prompt=prompt, seed=seed, ranks="threads")
+        made = execute(chosen, given_problem, model, prompts=prompt, seed=seed, ranks="threads")
         assert made is not None
         return torch.stack(made.latents)
 
@@ -165,25 +165,24 @@ def test_refusals(model: LoadedModel) -> None:
     given_problem = problem(1, blocks=2)
     chosen = plan(given_problem)
     with pytest.raises(MismatchError, match="plan again"):
-        execute(chosen, problem(1, blocks=3), model, prompt=PROMPT)
+        execute(chosen, problem(1, blocks=3), model, prompts=PROMPT)
     broken = chosen.model_copy(update={"ranks": (chosen.ranks[0][1:],)})
     with pytest.raises(CheckError, match=r"denoise b0\.s0"):
-        execute(broken, given_problem, model, prompt=PROMPT)
+        execute(broken, given_problem, model, prompts=PROMPT)
     other = model._replace(spec=TINY_SPEC.model_copy(update={"name": "other"}))
     with pytest.raises(WorldError, match="other"):
-        execute(chosen, given_problem, other, prompt=PROMPT)
-    live = plan(given_problem, Pattern(name="cascade", offset=1, exchange="live"))
-    with pytest.raises(WorldError, match="pattern cascade:1:live-causal: can be planned and simulated, not executed"):
-        execute(live, given_problem, model, prompt=PROMPT)
+        execute(chosen, given_problem, other, prompts=PROMPT)
+    with pytest.raises(PromptError, match=r"reads 1 prompt\(s\), one more than it has switches, not 2"):
+        execute(chosen, given_problem, model, prompts=[PROMPT, PROMPT])
     blind = problem(1, blocks=2, decode=True)
     with pytest.raises(RankError, match="decode=False"):
-        execute(plan(blind), blind, model._replace(vae=None), prompt=PROMPT)
+        execute(plan(blind), blind, model._replace(vae=None), prompts=PROMPT)
 
     def refuse(prompt: str) -> Tensor:
         raise PromptError(f"cannot read {prompt}")
 
     with pytest.raises(PromptError, match="cannot read"):
-        execute(chosen, given_problem, model._replace(embed_prompt=refuse), prompt=PROMPT)
+        execute(chosen, given_problem, model._replace(embed_prompt=refuse), prompts=PROMPT)
 
 
 @pytest.mark.dist
@@ -199,9 +198,9 @@ def test_a_failing_rank_is_named_with_its_action(
             raise ValueError("out of luck")
         return block_noise(spec, seed, block, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("executor.bind.block_noise", fails)
+    monkeypatch.setattr("executor.passes.block_noise", fails)
     with pytest.raises(RankError, match=r"rank \d at denoise b2\.s0: ValueError: out of luck"):
-        execute(chosen, given_problem, model, prompt=PROMPT, ranks=ranks)  # type: ignore[arg-type]
+        execute(chosen, given_problem, model, prompts=PROMPT, ranks=ranks)  # type: ignore[arg-type]
 
 
 def _random_extension(tasks: Tasks, draw: random.Random) -> list[int]:

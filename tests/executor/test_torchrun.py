@@ -39,7 +39,7 @@ problem = Problem(
     model=TINY_SPEC, cluster=Cluster.of("cpu-core", devices), workload=Workload(blocks=4, decode=False)
 )
 chosen = plan(problem, pattern=Pattern(name="cascade", offset=2), placement=Placement())
-clip = execute(chosen, problem, model, prompt="anything", seed=2)
+clip = execute(chosen, problem, model, prompts="anything", seed=2)
 if clip is not None:
     text = model.wan.encode_text(model.embed_prompt("anything"))
     expected = generate(model.wan, text, blocks=4, seed=2, offset=2)
@@ -77,4 +77,4 @@ def test_a_world_of_another_size_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setenv("WORLD_SIZE", "1")
     with pytest.raises(WorldError, match="the plan has 2 ranks, torchrun started 1"):
-        execute(chosen, problem, tiny_model(), prompt="anything")
+        execute(chosen, problem, tiny_model(), prompts="anything")

@@ -1,8 +1,7 @@
 """The reference loop computes what the patterns' definition says, whatever its slots and its order.
 
-Claims: it equals, bit for bit, a naive recursion that keeps every version for ever; noise levels read are the ones
-worked out by hand; each pass runs after what it reads; its slots are exactly as many as are needed; a stream's
-beginning does not depend on how long the stream is.
+Claims: it equals, bit for bit, a naive recursion that keeps every version for ever; a stream's beginning does not
+depend on how long the stream is, but where newer blocks are read; a first block may be of its own kind.
 """
 
 from __future__ import annotations
@@ -16,19 +15,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.catalog import load_spec
-from models.errors import ModelError, SpecError
+from models.errors import ModelError
 from models.forward import PassInput, Past, run_pass
-from models.generate import _last_readers, _levels, _most_alive, _ticks, as_stream, generate
-from models.kv_cache import KVSlots, Version
+from models.generate import as_stream, generate
+from models.order import Live
 from models.sampler import after_step, block_noise
 from models.spec import ModelSpec
 from models.wan import CausalWan
+from tests.models.naive import first_frame, steps_of, window
 from tests.models.variants import same, specs_and_offsets, text, variant, wan_for
 from tests.tiny import TINY_SPEC, embed
 
-SELF_FORCING = load_spec("self-forcing-1.3b")
-LONGLIVE = load_spec("longlive-1.3b")
 BLOCKS = 5
 offsets = pytest.mark.parametrize("offset", range(1, TINY_SPEC.passes + 1))
 few = settings(max_examples=20)
@@ -37,15 +34,15 @@ few = settings(max_examples=20)
 # -- against a loop that could not be simpler ----------------------------------------------------
 
 
-def _naive(model: CausalWan, *, blocks: int, seed: int, offset: int) -> list[Tensor]:
-    """Each pass asks for what it reads; every version is kept."""
+def _naive(model: CausalWan, *, blocks: int, seed: int, offset: int, live: Live | None = None) -> list[Tensor]:
+    """Each pass asks for what it reads; every version is kept, and counted by how many passes its block has left."""
     spec = model.spec
-    size, last = spec.frames_per_block, spec.passes - 1
+    last, ahead = spec.passes - 1, offset if live else offset - 1
 
-    def level_read(stage: int, back: int) -> int:
-        """What the block before is at, `offset` - 1 passes ahead; and of older blocks, what that pass reads."""
-        ahead = min(stage + offset - 1, last)
-        return ahead if back == 1 else level_read(ahead, back - 1)
+    def left_when_read(left: int, back: int) -> int:
+        """What the block before has left, `ahead` passes further; and of older blocks, what that pass reads."""
+        nearest = max(0, left - ahead)
+        return nearest if back == 1 else left_when_read(nearest, back - 1)
 
     @cache
     def latents(block: int, stage: int) -> Tensor:
@@ -56,24 +53,17 @@ def _naive(model: CausalWan, *, blocks: int, seed: int, offset: int) -> list[Ten
 
     @cache
     def run(block: int, stage: int) -> tuple[Tensor, Tensor]:
-        sink = [j for j in range(block) if j * size < spec.sink]
-        room = (spec.window - spec.sink) // size - 1
-        sliding = [j for j in range(block) if j * size >= spec.sink][-room:] if room else []
-        begun = spec.relative_sink and block * size >= spec.sink
-        moved = (sliding[0] if sliding else block) * size - spec.sink if begun else 0
-        own = torch.zeros(spec.layers, 2, spec.tokens_per_block, spec.heads, spec.head_dim)
-        past = {j: Past(run(j, level_read(stage, block - j))[1], moved if j in sink else 0) for j in [*sink, *sliding]}
-        past[block] = Past(own)
-        # Places in the window: the sink's own first, then the others by turns.
-        turns = sorted(
-            past, key=lambda j: (j * size >= spec.sink, j if j in sink else (j - spec.sink // size) % (room + 1))
-        )
-        clean = stage == spec.steps
-        timestep = spec.context_timestep if clean else 1000 * spec.sigmas[stage]
-        given = PassInput(latents(block, stage), timestep, block * size, own, [past[j] for j in turns], text())
+        own = torch.zeros(spec.layers, 2, spec.tokens_of(block), spec.heads, spec.head_dim)
+        reads = []
+        for j, moved in window(spec, block):
+            end = steps_of(spec, j) + spec.clean_pass - 1
+            reads.append(Past(own if j == block else run(j, end - left_when_read(last - stage, block - j))[1], moved))
+        clean = stage == steps_of(spec, block)
+        timestep = spec.context_timestep if clean else 1000 * spec.block_sigmas(block)[stage]
+        given = PassInput(latents(block, stage), timestep, first_frame(spec, block), own, reads, text())
         return run_pass(model, given), own
 
-    return [latents(block, spec.steps) for block in range(blocks)]
+    return [latents(block, steps_of(spec, block)) for block in range(blocks)]
 
 
 @offsets
@@ -84,12 +74,14 @@ def test_equals_the_naive_loop(offset: int) -> None:
 
 
 @few
-@given(specs_and_offsets(), st.integers(1, 5), st.integers(0, 2**31))
-def test_equals_the_naive_loop_for_any_model(chosen: tuple[ModelSpec, int], blocks: int, seed: int) -> None:
+@given(specs_and_offsets(), st.sampled_from([None, "causal"]), st.integers(1, 5), st.integers(0, 2**31))
+def test_equals_the_naive_loop_for_any_model(
+    chosen: tuple[ModelSpec, int], live: Live | None, blocks: int, seed: int
+) -> None:
     spec, offset = chosen
     model = wan_for(spec)
-    found = generate(model, text(), blocks=blocks, seed=seed, offset=offset)
-    assert same(found, _naive(model, blocks=blocks, seed=seed, offset=offset))
+    found = generate(model, text(), blocks=blocks, seed=seed, offset=offset, live=live)
+    assert same(found, _naive(model, blocks=blocks, seed=seed, offset=offset, live=live))
 
 
 def test_every_offset_is_another_video_that_starts_alike() -> None:
@@ -164,6 +156,46 @@ def test_latents_come_as_promised() -> None:
     assert torch.equal(stream[0, :, 2:], video[1])
 
 
+# -- a first block of its own --------------------------------------------------------------------
+
+
+def test_a_first_block_like_the_others_changes_nothing() -> None:
+    alike = wan_for(variant(first_block_steps=3, first_block_frames=2))
+    assert same(generate(alike, text(), blocks=2, seed=0), generate(wan_for(TINY_SPEC), text(), blocks=2, seed=0))
+
+
+@pytest.mark.parametrize(
+    ("own", "others"),
+    [
+        ({"first_block_steps": 5}, {"timesteps": (1000, 800, 600, 400, 200)}),
+        ({"first_block_frames": 1}, {"frames_per_block": 1}),
+    ],
+)
+def test_a_first_block_is_that_of_a_model_whose_blocks_are_all_like_it(
+    own: dict[str, object], others: dict[str, object]
+) -> None:
+    """The noise of a block's size is drawn as such, so both begin alike."""
+    found = generate(wan_for(variant(**own)), text(), blocks=2, seed=0)
+    assert torch.equal(found[0], generate(wan_for(variant(**others)), text(), blocks=1, seed=0)[0])
+    assert found[1].shape == (4, 2, 4, 4)
+
+
+def test_blocks_after_a_first_one_of_its_own_are_the_usual_steps_from_where_it_ends() -> None:
+    """Block 1 asks the model for the same timesteps; but it lies a frame earlier and reads another block 0."""
+    model, asked = wan_for(variant(first_block_steps=4, first_block_frames=1)), []
+    times = model.times
+
+    def note(timestep: float) -> tuple[Tensor, Tensor]:
+        asked.append(round(timestep))
+        return times(timestep)
+
+    model.times = note  # type: ignore[method-assign]
+    found = generate(model, text(), blocks=2, seed=0)
+    usual = [round(1000 * sigma) for sigma in TINY_SPEC.sigmas]
+    assert asked == [1000, 938, 833, 625, 0, *usual]
+    assert [block.shape[1] for block in found] == [1, 2]
+
+
 # -- when blocks are handed out ------------------------------------------------------------------
 
 
@@ -202,126 +234,6 @@ def test_a_block_is_handed_out_as_soon_as_its_last_step_is_done(offset: int, for
     assert seen == forwards
 
 
-# -- which versions are read, by hand ------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("offset", "stage", "levels"),
-    [
-        # 4 steps and a clean pass (level 4); block 3 reads blocks 0, 1 and 2.
-        (5, 0, [4, 4, 4]),
-        (5, 3, [4, 4, 4]),
-        (4, 0, [4, 4, 3]),
-        (4, 1, [4, 4, 4]),
-        (3, 0, [4, 4, 2]),
-        (3, 1, [4, 4, 3]),
-        (3, 2, [4, 4, 4]),
-        (2, 0, [3, 2, 1]),
-        (2, 1, [4, 3, 2]),
-        (2, 2, [4, 4, 3]),
-        (2, 3, [4, 4, 4]),
-        (1, 0, [0, 0, 0]),
-        (1, 3, [3, 3, 3]),
-        *[(offset, 4, [4, 4, 4]) for offset in (1, 2, 3, 4, 5)],
-    ],
-)
-def test_levels_read_by_hand(offset: int, stage: int, levels: list[int]) -> None:
-    assert _levels(SELF_FORCING, 3, stage, offset) == list(enumerate(levels))
-
-
-def test_levels_of_a_sink_and_a_window_by_hand() -> None:
-    """Block 5 of LongLive reads the sink, block 0, five blocks back, and blocks 3 and 4."""
-    assert _levels(LONGLIVE, 5, 0, 2) == [(0, 4), (3, 2), (4, 1)]
-    assert _levels(LONGLIVE, 5, 0, 1) == [(0, 0), (3, 0), (4, 0)]
-
-
-def test_levels_without_a_clean_pass_end_at_the_last_step() -> None:
-    spec = variant(clean_pass=False)
-    assert _levels(spec, 1, 0, 3) == [(0, 2)]
-    assert _levels(spec, 1, 2, 2) == [(0, 2)]
-
-
-def test_order_by_hand() -> None:
-    """Two steps and a clean pass; the last block's clean pass, which nothing reads, is left out."""
-    spec = variant(timesteps=(1000, 500))
-    assert list(_ticks(spec, 2, 3)) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
-    assert list(_ticks(spec, 2, 2)) == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]
-    assert list(_ticks(spec, 2, 1)) == [(0, 0), (0, 1), (1, 0), (0, 2), (1, 1)]
-    assert list(_ticks(spec, 3, 1)) == [(0, 0), (0, 1), (1, 0), (0, 2), (1, 1), (2, 0), (1, 2), (2, 1)]
-
-
-@given(specs_and_offsets(), st.integers(1, 8))
-def test_each_pass_runs_once_and_after_what_it_reads(chosen: tuple[ModelSpec, int], blocks: int) -> None:
-    spec, offset = chosen
-    done: set[Version] = set()
-    for block, stage in _ticks(spec, blocks, offset):
-        assert (block, stage) not in done
-        assert stage == 0 or (block, stage - 1) in done
-        assert done.issuperset(_levels(spec, block, stage, offset))
-        done.add((block, stage))
-    passes = {(block, stage) for block in range(blocks) for stage in range(spec.passes)}
-    assert done == passes - {(blocks - 1, spec.steps)}
-    assert len(done) == spec.forward_count(blocks)
-
-
-# -- slots ---------------------------------------------------------------------------------------
-
-
-def _capacity(spec: ModelSpec, blocks: int, offset: int) -> int:
-    order = list(_ticks(spec, blocks, offset))
-    return _most_alive(order, _last_readers(spec, order, offset))
-
-
-@pytest.mark.parametrize(
-    ("spec", "blocks", "offset", "slots"),
-    [
-        (SELF_FORCING, 1, 5, 1),
-        (SELF_FORCING, 4, 5, 4),  # three clean blocks and the one at work
-        (SELF_FORCING, 20, 5, 7),  # the window
-        (LONGLIVE, 20, 5, 4),
-        (variant(window=4, sink=0, timesteps=(1000, 500)), 9, 3, 2),
-        # Same level: block i's level k is read once, by block i + 1 in the next tick. Of three blocks in flight each
-        # leaves one version while the next tick runs, and the newest reader needs a slot of its own: 3 + 1.
-        (variant(window=4, sink=0, timesteps=(1000, 500)), 9, 1, 4),
-    ],
-)
-def test_slots_by_hand(spec: ModelSpec, blocks: int, offset: int, slots: int) -> None:
-    assert _capacity(spec, blocks, offset) == slots
-
-
-@given(specs_and_offsets(), st.integers(1, 8))
-def test_slots_are_as_many_as_versions_are_still_to_be_read(chosen: tuple[ModelSpec, int], blocks: int) -> None:
-    spec, offset = chosen
-    order = list(_ticks(spec, blocks, offset))
-    reads = [set(_levels(spec, *at, offset)) for at in order]
-    needed = [len({at} | set(order[:i]) & set().union(*reads[i:])) for i, at in enumerate(order)]
-    assert _capacity(spec, blocks, offset) == max(needed)
-
-
-@few
-@given(specs_and_offsets(), st.integers(1, 6))
-def test_one_slot_fewer_is_too_few(chosen: tuple[ModelSpec, int], blocks: int) -> None:
-    """Taken and given back as `generate` does, on real slots."""
-    spec, offset = chosen
-    order = list(_ticks(spec, blocks, offset))
-    last_reader = _last_readers(spec, order, offset)
-
-    def run(capacity: int) -> frozenset[Version]:
-        slots = KVSlots(spec, capacity, torch.float32, "cpu")
-        for index, (block, stage) in enumerate(order):
-            for version in _levels(spec, block, stage, offset):
-                slots.get(*version)
-            slots.take(block, stage)
-            for version in [v for v in slots.alive if last_reader.get(v, -1) <= index]:
-                slots.give_back(*version)
-        return slots.alive
-
-    capacity = _capacity(spec, blocks, offset)
-    assert run(capacity) == frozenset()
-    with pytest.raises(ModelError, match="none for"):
-        run(capacity - 1)
-
-
 # -- what is refused -----------------------------------------------------------------------------
 
 
@@ -335,11 +247,3 @@ def test_offsets_outside_the_passes_are_refused(offset: int) -> None:
 def test_a_clip_has_a_block(blocks: int) -> None:
     with pytest.raises(ModelError, match=f"blocks must be at least 1, not {blocks}"):
         generate(wan_for(TINY_SPEC), text(), blocks=blocks, seed=0)
-
-
-@pytest.mark.parametrize("changes", [{"first_block_steps": 5}, {"first_block_frames": 1}])
-def test_a_first_block_of_its_own_is_refused(changes: dict[str, int]) -> None:
-    with pytest.raises(SpecError, match="tiny: a first block of its own can be planned and simulated, not executed"):
-        generate(wan_for(variant(**changes)), text(), blocks=1, seed=0)
-    alike = wan_for(variant(first_block_steps=3, first_block_frames=2))
-    assert same(generate(alike, text(), blocks=2, seed=0), generate(wan_for(TINY_SPEC), text(), blocks=2, seed=0))

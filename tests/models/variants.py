@@ -37,9 +37,20 @@ def specs(draw: st.DrawFn) -> ModelSpec:
 
 
 @st.composite
+def streams(draw: st.DrawFn) -> ModelSpec:
+    """`specs`, some with a first block of its own frames or more steps."""
+    spec, other = draw(specs()), draw(st.booleans())
+    first = {
+        "first_block_frames": draw(st.none() | st.integers(1, 3)) if other else None,
+        "first_block_steps": draw(st.none() | st.integers(spec.steps, spec.steps + 2)) if other else None,
+    }
+    return ModelSpec.model_validate(spec.model_dump() | first)
+
+
+@st.composite
 def specs_and_offsets(draw: st.DrawFn) -> tuple[ModelSpec, int]:
-    """A spec and a number of passes by which its blocks may trail one another."""
-    spec = draw(specs())
+    """A spec, maybe with a first block of its own, and a number of passes by which its blocks may trail one another."""
+    spec = draw(streams())
     return spec, draw(st.integers(1, spec.passes))
 
 

@@ -150,9 +150,18 @@ def test_a_ring_hands_hidden_states_on_and_keeps_kv() -> None:
         ((2, None),),
     ]
     assert needs(flow, "slice 2.0 b0.s1 b2.s0") == "latents b0.s0, kv b0.s0, kv b1.s0"
-    assert needs(flow, "slice 2.1 b0.s1 b2.s0") == "hidden w2.l0, kv b0.s0, kv b1.s0"
+    assert needs(flow, "slice 2.1 b0.s1 b2.s0") == "hidden w2.l0, latents b0.s0, kv b0.s0, kv b1.s0"
     assert makes(flow, "slice 2.0 b0.s1 b2.s0") == "kv b0.s1, kv b2.s0, hidden w2.l0"
     assert makes(flow, "slice 2.1 b0.s1 b2.s0") == "kv b0.s1, kv b2.s0, latents b0.s1, latents b2.s0"
+
+
+def test_a_slice_inside_a_ring_reads_no_latents() -> None:
+    flow = of(clip(TWO, 4, 3), "layers", "ring")
+    assert [needs(flow, f"slice 3.{unit} b0.s1 b3.s0") for unit in range(3)] == [
+        "latents b0.s0, kv b0.s0, kv b1.s0, kv b2.s0",
+        "hidden w3.l0, kv b0.s0, kv b1.s0, kv b2.s0",
+        "hidden w3.l1, latents b0.s0, kv b0.s0, kv b1.s0, kv b2.s0",
+    ]
 
 
 def test_a_decoder_in_parts_hands_features_on() -> None:

@@ -122,7 +122,8 @@ def test_a_peak_is_reached_and_no_more(timing: Costs) -> None:
             held |= {action.payload} if action.kind in COMING else set()
             held |= set(timing.flow.makes(action)) if action.is_compute else set()
             sizes.append(sum(timing.payload_bytes(payload) for payload in held))
-            slots.append(sum(payload.carries == "kv" for payload in held))
+            made_anew = [timing.spec.context_blocks(p.block) for p in held if p.carries == "context"]
+            slots.append(sum(payload.carries == "kv" for payload in held) + sum(map(len, made_anew)))
         assert peak_bytes(actions, timing) == timing.resident_bytes(actions) + max(sizes)
         assert slots_needed(actions, timing.flow) == max(slots)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -133,23 +131,6 @@ def test_the_chain_implies_the_rest(data: st.DataObject, spec: ModelSpec) -> Non
     stage, distance = data.draw(st.integers(0, spec.passes - 1)), data.draw(st.integers(2, 6))
     before = level_read(pattern, spec, stage, 1)
     assert level_read(pattern, spec, before, distance - 1) >= level_read(pattern, spec, stage, distance)
-
-
-@pytest.fixture(scope="module")
-def reference() -> Callable[[ModelSpec, int, int, int], list[tuple[int, int]]]:
-    """The reference loop's own derivation: (spec, block, stage, offset) to the versions read."""
-    module = pytest.importorskip("models.generate", reason="the reference needs torch")
-    levels: Callable[[ModelSpec, int, int, int], list[tuple[int, int]]] = module._levels
-    return levels
-
-
-@given(st.data(), specs())
-def test_the_reference_loop_reads_the_same(
-    reference: Callable[[ModelSpec, int, int, int], list[tuple[int, int]]], data: st.DataObject, spec: ModelSpec
-) -> None:
-    pattern = cascade(data.draw(st.integers(1, spec.passes)))
-    block, stage = data.draw(st.integers(0, 9)), data.draw(st.integers(0, spec.passes - 1))
-    assert list(reads(pattern, spec, block, stage)) == reference(spec, block, stage, pattern.offset)
 
 
 @given(st.data(), specs())

@@ -10,7 +10,7 @@ from hypothesis import given
 
 from models.catalog import load_spec
 from planner.errors import InputError
-from planner.profile import Profile, points
+from planner.profile import Profile, Timing, Transfer, points
 from tests.planner.clips import clip, model, us
 from tests.strategies import profiles
 
@@ -56,6 +56,29 @@ def test_a_profile_without_the_newer_fields_can_be_read() -> None:
     )
     found = Profile.from_json(old)
     assert (found.busy_ranks, found.post_us, found.link_sharing) == (2, 0, "pair")
+    assert (found.decode.lower_us, found.taken, found.missing, found.transfers) == (None, "", (), ())
+
+
+def test_what_came_later_is_written_where_it_says_something() -> None:
+    transfer = Transfer(source=0, target=1, size_bytes=7, timing=Timing.of([1, 2]))
+    given = {"device_name": "a GPU", "taken": "2026-11-23", "missing": ("batch 5: out of memory",)}
+    profile = Profile.from_data(GIVEN | given | {"transfers": [transfer]}, "here")
+    assert (
+        '"timing":{"context":null,"lower_us":1,"median_us":2,"p95_us":2,"samples":2,"upper_us":2}' in profile.to_json()
+    )
+    assert Profile.from_json(profile.to_json()) == profile
+
+
+def test_a_timing_by_hand() -> None:
+    found = Timing.of([9.6, 1, 2, 3, 4.4, 7, 5, 8], context=3)
+    assert (found.lower_us, found.median_us, found.upper_us, found.p95_us) == (3, 5, 8, 10)
+    assert (found.samples, found.context) == (8, 3)
+    assert Timing.of([0.2]).median_us == 1
+
+
+def test_a_scaled_timing_keeps_its_shape() -> None:
+    assert Timing.of([2, 4, 6, 8], 1).scaled(0.5) == Timing.of([1, 2, 3, 4])
+    assert us(10)[0].scaled(2, 5).lower_us is None
 
 
 def entries(*contexts: int | None) -> list[dict[str, Any]]:
@@ -102,6 +125,9 @@ def test_contexts_rise(name: str, contexts: tuple[int | None, ...]) -> None:
         ({"parallel": [{"method": "ring", "degree": 2, "share": 0.5}]}, "parallel.0.method"),
         ({"decode_parts": [{"median_us": 0, "p95_us": 1, "samples": 1}]}, "decode_parts.0.median_us"),
         ({"speed": 1}, "speed"),
+        ({"decode": {"median_us": 1, "p95_us": 1, "samples": 1, "lower_us": 0}}, "decode.lower_us"),
+        ({"taken": "yesterday"}, "taken"),
+        ({"transfers": [{"source": 0, "target": 1, "size_bytes": 0}]}, "transfers.0.size_bytes"),
     ],
 )
 def test_wrong_fields_are_named(changes: dict[str, Any], field: str) -> None:
