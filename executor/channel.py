@@ -43,8 +43,8 @@ class Channel(Protocol):
     def barrier(self) -> None:
         """Returns once every rank has called it."""
 
-    def broadcast(self, value: int) -> int:
-        """Rank 0's value, on every rank."""
+    def broadcast(self, value: Any) -> Any:
+        """Rank 0's value, on every rank; as for `gather`."""
 
     def gather(self, value: Any) -> list[Any] | None:
         """Every rank's value by rank, on rank 0; None elsewhere. Values are the project's own, never a stranger's."""

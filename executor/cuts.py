@@ -148,9 +148,8 @@ def state(flow: Flow, cut: Cut) -> frozenset[Payload]:
 def _readers(flow: Flow, before: Before, cut: Cut) -> Iterator[Action]:
     """Actions that are left to do and may read what was made before: each pass as one that runs alone."""
     first = _count(cut.block, lambda block: before.ran(block, flow.stages(block)[-1]))
-    # Blocks further on read of what was made only the sink, and that as the last of these do.
-    last = min(flow.blocks, cut.block + flow.spec.window_blocks + flow.spec.passes + 1)
-    for block in sorted({*range(first, last), *(later for later in flow.recached if later >= first)}):
+    # Passes of the blocks after it read nothing of what was made that the cut's own block does not.
+    for block in sorted({*range(first, cut.block + 1), *(later for later in flow.recached if later >= first)}):
         for action in _of_block(flow, block):
             if before.rest(action) is not None:
                 yield action

@@ -5,35 +5,55 @@ from __future__ import annotations
 import hashlib
 import platform
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from models.loaded import LoadedModel
 from planner.plan import Plan
 from planner.problem import Problem
 
 SAMPLES = 8  # values read of each tensor
 SHOWN = 12
+BYTES = 65_536  # read at three places of each file
 
 
-def facts(plan: Plan, problem: Problem, model: LoadedModel, *, prompts: Sequence[str], seed: int) -> dict[str, str]:
-    """Digests of all that decides the clip, and versions. Takes milliseconds: of weights, a few values are read."""
+def facts(plan: Plan, problem: Problem, weights: str, *, prompts: Sequence[str], seed: int) -> dict[str, str]:
+    """Digests of all that decides the clip, `weights` among them, and versions."""
     python = ".".join(platform.python_version_tuple()[:2])
     return {
         "plan": plan.digest[:SHOWN],
         "problem": problem.digest[:SHOWN],
         "prompts": hashlib.sha256("\0".join(prompts).encode()).hexdigest()[:SHOWN],
         "seed": str(seed),
-        "weights": fingerprint({"wan": model.wan, "vae": model.vae}),
+        "weights": weights,
         "torch": str(torch.__version__),
         "python": python,
     }
 
 
+def of_places(places: Mapping[str, Path | None], how: object) -> str:
+    """A digest of weight files by their names below each place, sizes and some of their bytes, and of `how` they load.
+
+    Exact for one set of files, wherever it lies; reading a few blocks of each takes milliseconds.
+    """
+    digest = hashlib.sha256(repr(how).encode())
+    for part, place in places.items():
+        files = [] if place is None else sorted(path for path in place.rglob("*") if path.is_file()) or [place]
+        for path in files:
+            size = path.stat().st_size
+            digest.update(f"{part} {path.name} {size}".encode())
+            with path.open("rb") as file:
+                for start in (0, size // 2, max(0, size - BYTES)):
+                    file.seek(start)
+                    digest.update(file.read(BYTES))
+    return digest.hexdigest()[:SHOWN]
+
+
 def fingerprint(parts: Mapping[str, Any]) -> str:
     """A digest of names, shapes, types and some values of all tensors in the parts; what is no module counts by type.
+    Takes milliseconds.
 
     Exact, so that weights merged or converted on unlike machines may differ: load the same file on all.
     """

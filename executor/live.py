@@ -33,33 +33,65 @@ class Stream:
             pending.wait()
 
 
-class Tap:
-    """The receiving end: fills a slot [layers, 2, N, H, E], a layer each time it is asked to."""
+class Lane:
+    """All that comes live from one rank, in the order it is sent: payload after payload, layer after layer.
 
-    def __init__(self, channel: Channel, payload: Payload, source: int, slot: Tensor) -> None:
-        self.payload = payload
-        self._channel, self._source, self._slot = channel, source, slot
-        self._coming: deque[tuple[Tensor, Pending]] = deque()
-        self._posted = self._read = 0
-        for _ in range(AHEAD):
-            self._post()
+    That order is kept even if a later payload is read first, as NCCL matches messages by nothing else.
+    """
 
-    def _post(self) -> None:
-        if self._posted < len(self._slot):
-            room = torch.empty_like(self._slot[self._posted], memory_format=torch.contiguous_format)
-            pending = self._channel.receive(self.payload, room, self._source, live=True)
-            self._coming.append((room, pending))
-            self._posted += 1
+    def __init__(self, channel: Channel, source: int) -> None:
+        self._channel, self._source = channel, source
+        self._taps: deque[Tap] = deque()  # with layers that are not posted yet
+        self._coming: deque[tuple[Tap, Tensor, Pending]] = deque()
+
+    def tap(self, payload: Payload, slot: Tensor) -> Tap:
+        """The next payload, into a slot [layers, 2, N, H, E]."""
+        tap = Tap(self, payload, slot)
+        self._taps.append(tap)
+        self._post()
+        return tap
 
     def take(self) -> None:
-        """Waits for the next layer and puts it into the slot."""
-        room, pending = self._coming.popleft()
+        """Waits for the next layer and puts it into its slot."""
+        tap, room, pending = self._coming.popleft()
         pending.wait()
-        self._slot[self._read].copy_(room)
-        self._read += 1
+        tap.fill(room)
         self._post()
+
+    def _post(self) -> None:
+        while self._taps and len(self._coming) < AHEAD:
+            tap = self._taps[0]
+            room = tap.room()
+            self._coming.append((tap, room, self._channel.receive(tap.payload, room, self._source, live=True)))
+            if tap.posted == tap.layers:
+                self._taps.popleft()
+
+
+class Tap:
+    """The receiving end of one payload."""
+
+    def __init__(self, lane: Lane, payload: Payload, slot: Tensor) -> None:
+        self.payload, self.layers = payload, len(slot)
+        self.posted = self._filled = self._read = 0
+        self._lane, self._slot = lane, slot
+
+    def room(self) -> Tensor:
+        """Where the next layer is to be received."""
+        self.posted += 1
+        return torch.empty_like(self._slot[0], memory_format=torch.contiguous_format)
+
+    def fill(self, room: Tensor) -> None:
+        """Puts the next layer into the slot."""
+        self._slot[self._filled].copy_(room)
+        self._filled += 1
+
+    def take(self) -> None:
+        """Returns once the next layer is in the slot."""
+        self._read += 1
+        while self._filled < self._read:
+            self._lane.take()
 
     def wait(self) -> None:
         """Returns once all layers are in the slot."""
-        while self._read < len(self._slot):
-            self.take()
+        while self._filled < self.layers:
+            self._lane.take()

@@ -25,7 +25,7 @@ class LocalWorld:
         self.barrier = threading.Barrier(size)
         self.arrived: dict[tuple[int, int, Hashable], deque[Tensor]] = defaultdict(deque)
         self.gathered: dict[int, Any] = {}
-        self.shared = 0
+        self.shared: Any = None
         self.changed = threading.Condition()
         self.failed = False
 
@@ -66,7 +66,7 @@ class LocalChannel:
         except threading.BrokenBarrierError:
             raise RankError(f"rank {self.rank}: another rank failed before the barrier") from None
 
-    def broadcast(self, value: int) -> int:
+    def broadcast(self, value: Any) -> Any:
         if self.rank == 0:
             self._world.shared = value
         self.barrier()

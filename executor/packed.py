@@ -40,7 +40,7 @@ class PackedChannel:
     def barrier(self) -> None:
         self._inner.barrier()
 
-    def broadcast(self, value: int) -> int:
+    def broadcast(self, value: Any) -> Any:
         return self._inner.broadcast(value)
 
     def gather(self, value: Any) -> list[Any] | None:

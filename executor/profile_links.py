@@ -72,11 +72,19 @@ def fitted(found: Sequence[Transfer]) -> Line:
 
 
 def _line(found: Sequence[Transfer]) -> Line:
-    points = [(item.size_bytes, item.timing) for item in found]
-    slopes = [(b.median_us - a.median_us) / (y - x) for (x, a), (y, b) in combinations(points, 2) if y > x]
-    slope = max(statistics.median(slopes) if slopes else 0.0, LEAST_SLOPE)
-    rest = statistics.median((timing.lower_us or timing.median_us) - slope * size for size, timing in points)
+    lower = [(item.size_bytes, item.timing.lower_us or item.timing.median_us) for item in found]
+    slope = _slope([(item.size_bytes, item.timing.median_us) for item in found])
+    if slope < LEAST_SLOPE:
+        # Where even medians are disturbed by more than bytes take, the quicker half may still tell.
+        slope = max(_slope(lower), LEAST_SLOPE)
+    rest = statistics.median(us - slope * size for size, us in lower)
     return Line(max(0, round(rest)), 1 / (slope * 1000))
+
+
+def _slope(points: Sequence[tuple[int, int]]) -> float:
+    """Microseconds a byte."""
+    slopes = [(b - a) / (y - x) for (x, a), (y, b) in combinations(points, 2) if y > x]
+    return statistics.median(slopes) if slopes else 0.0
 
 
 def _echoes_us(channel: Channel, peer: int, tensor: torch.Tensor) -> list[float]:

@@ -1,11 +1,14 @@
 """`profile()`: times a model on one device, beside as many busy ranks as the plan will have.
 
 Each rank times the same passes, decodes and more in the same turns, all at once, so that each is measured with the
-memory traffic of its neighbours; then the links from rank 0 to the others are timed.
+memory traffic of its neighbours; then whole clips, which tell passes and decodes in the loop that will run them; then
+the links from rank 0 to the others.
 """
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, TypeAlias
@@ -16,11 +19,12 @@ from executor.errors import WorldError
 from executor.forked import on_local_ranks
 from executor.machine import device_name, software
 from executor.process_group import World, device_of, joined
+from executor.profile_clips import Rows, refined, run_clips
 from executor.profile_links import fitted, post_us, sizes, transfers, wiring
 from executor.profile_passes import PassBench
 from executor.profile_side import side_points
 from executor.profile_tables import merged, tables
-from executor.rounds import REPEATS, Found, in_rounds
+from executor.rounds import NO_TIME, REPEATS, Found, in_rounds
 from executor.timer import timer_of
 from executor.torch_channel import TorchChannel
 from models.loaded import LoadedModel
@@ -36,13 +40,14 @@ Maker: TypeAlias = Callable[[torch.device], LoadedModel]
 
 class Asked(NamedTuple):
     """How to measure: rounds, seconds that a rank may take for it, whether passes of one action run as one batch (on
-    CUDA if not said, as when a plan is executed), and whether to time passes together at all.
+    CUDA if not said, as when a plan is executed), whether to time passes together at all, and whether to run clips.
     """
 
     repeats: int = REPEATS
     limit_s: float = float("inf")
     fused: bool | None = None
     together: bool = True
+    clips: bool = True
 
 
 def profile(
@@ -55,6 +60,7 @@ def profile(
     limit_s: float = float("inf"),
     fused: bool | None = None,
     together: bool = True,
+    clips: bool = True,
 ) -> Profile:
     """Measured durations of the model on the cluster's first device, with `busy_ranks` ranks at work at once.
 
@@ -63,11 +69,16 @@ def profile(
     Raises WorldError if the model has no decoder, RankError if a rank fails or not even one pass fits.
     """
     make = model.to if isinstance(model, LoadedModel) else model
-    job = _Measurement(make, cluster, prompt, Asked(repeats, limit_s, fused, together))
+    job = _Measurement(make, cluster, prompt, Asked(repeats, limit_s, fused, together, clips))
     shares = on_local_ranks(busy_ranks, job.on_world)
-    return profile_of(shares[0].spec, cluster, [share.found for share in shares], shares[0].device_name).model_copy(
-        update={"busy_ranks": busy_ranks, **_link_fields(shares)}
-    )
+    spec = shares[0].spec
+    found = profile_of(spec, cluster, [share.found for share in shares], shares[0].device_name)
+    rows = [clip for share in shares if not isinstance(share.clips, str) for clip in share.clips]
+    lacks = [f"clips: {share.clips}" for share in shares if isinstance(share.clips, str)][:1]
+    if rows and not lacks:
+        found = refined(found, spec, cluster, rows)
+    told = {"busy_ranks": busy_ranks, "missing": (*found.missing, *lacks), **_link_fields(shares)}
+    return found.model_copy(update=told)
 
 
 def measured(model: LoadedModel, prompt: str, asked: Asked) -> Found:
@@ -103,6 +114,7 @@ class _Share(NamedTuple):
     spec: ModelSpec
     found: Found
     device_name: str
+    clips: tuple[Rows, ...] | str
     transfers: tuple[Transfer, ...]
     post_us: int
 
@@ -121,13 +133,30 @@ class _Measurement(NamedTuple):
             model = self.make(device)
             channel = TorchChannel(wiring(world.size))
             channel.barrier()
+            begun = time.monotonic()
             found = measured(model, self.prompt, self.asked)
+            clips = self.clips(model, found, begun + self.asked.limit_s - time.monotonic())
+            channel.barrier()
             if world.size == 1:
-                return _Share(model.spec, found, device_name(device), (), 0)
+                return _Share(model.spec, found, device_name(device), clips, (), 0)
             rows = transfers(channel, sizes(model.spec), device)
             way_us = channel.broadcast(rows[-1].timing.median_us if rows else 0)
             posting = post_us(channel, model.spec.kv_bytes_per_block, device, way_us)
-            return _Share(model.spec, found, device_name(device), rows, posting)
+            return _Share(model.spec, found, device_name(device), clips, rows, posting)
+
+    def clips(self, model: LoadedModel, found: Found, left_s: float) -> tuple[Rows, ...] | str:
+        """As `run_clips`; of a model whose passes did not all fit, or without time, why there are none."""
+        if not self.asked.clips:
+            return ()
+        full = model.spec.window_blocks - 1
+        steps = found.times.get(f"denoise {full}"), found.times.get("decode")
+        if steps[0] is None or steps[1] is None:
+            return "a pass at full context or a decode could not be measured"
+        block_us = model.spec.passes * statistics.median(steps[0]) + statistics.median(steps[1])
+        # One clip's time more for the warm-up.
+        if (self.asked.repeats + 1) * (full + 3) * block_us / 1e6 > left_s:
+            return NO_TIME
+        return run_clips(model, self.cluster, self.prompt, fused=self.asked.fused, repeats=self.asked.repeats)
 
 
 def _link_fields(shares: list[_Share]) -> dict[str, Any]:

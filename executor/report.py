@@ -10,6 +10,7 @@ from planner.cost import costs
 from planner.expand import expand
 from planner.flow import Flow
 from planner.loop import Period, steady_period
+from planner.passes import at
 from planner.placement import Placement
 from planner.steady import loop_of, settled_blocks
 
@@ -66,10 +67,11 @@ def report(demo: Demo) -> str:
         "| busy ranks | pass ms, no context | pass ms, full context | decode ms | decode share | link |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
+    spec = demo.cases[0].problem.model
     for measured in demo.profiles:
-        full, decode = measured.denoise[-1].median_us, measured.decode.median_us
-        clean = measured.clean[-1].median_us if measured.clean else 0
-        block = demo.cases[0].problem.model.steps * full + clean + decode
+        full, decode = at(measured.denoise, spec.window_blocks - 1), measured.decode.median_us
+        clean = at(measured.clean, spec.window_blocks - 1) if measured.clean else 0
+        block = spec.steps * full + clean + decode
         lines.append(
             f"| {measured.busy_ranks} | {measured.denoise[0].median_us / 1000:.2f} | {full / 1000:.2f} "
             f"| {decode / 1000:.2f} | {decode / block:.0%} "

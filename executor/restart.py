@@ -69,7 +69,7 @@ class Loads:
     def barrier(self) -> None:
         self._channel.barrier()
 
-    def broadcast(self, value: int) -> int:
+    def broadcast(self, value: Any) -> Any:
         return self._channel.broadcast(value)
 
     def gather(self, value: Any) -> list[Any] | None:

@@ -121,13 +121,16 @@ def opened(keep: Keep, record: RunRecord, flow: Flow, dtype: torch.dtype) -> Sta
 
 
 def agreed(keep: Keep, record: RunRecord, flow: Flow, dtype: torch.dtype, channel: Channel) -> Start:
-    """As `opened`, for the ranks of a launcher's world: rank 0 looks and clears away, all go on from the same cut."""
+    """As `opened`, for the ranks of a launcher's world: rank 0 looks and clears away, all go on from the same cut.
+
+    All ranks see the same folder.
+    """
     start = opened(keep, record, flow, dtype) if channel.rank == 0 else None
     told = channel.broadcast(0 if start is None else start.cut.block << RING_BITS | start.cut.ring)
     if start is not None:
         return start
     cut = Cut(told >> RING_BITS, told % (1 << RING_BITS))
-    return Start(cut, frozenset(), read_record(keep.folder).switch_ticks)
+    return Start(cut, frozenset(), _agreed(keep.folder / RUN, record).switch_ticks)
 
 
 def read_record(folder: Path) -> RunRecord:

@@ -106,10 +106,10 @@ class TorchChannel:
         # Of a tensor on the CPU, which goes over gloo wherever the ranks compute.
         dist.all_reduce(torch.zeros(1))
 
-    def broadcast(self, value: int) -> int:
-        box = torch.tensor([value], dtype=torch.int64)
-        dist.broadcast(box, 0)
-        return int(box.item())
+    def broadcast(self, value: Any) -> Any:
+        box = [value]
+        dist.broadcast_object_list(box, 0)
+        return box[0]
 
     def gather(self, value: Any) -> list[Any] | None:
         gathered: list[Any] | None = [None] * self.size if self.rank == 0 else None

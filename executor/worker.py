@@ -14,7 +14,7 @@ from torch import Tensor
 
 from executor.channel import Channel, Pending
 from executor.errors import RankError
-from executor.live import Stream, Tap
+from executor.live import Lane, Stream, Tap
 from executor.pulse import Told, untold
 from executor.recorder import Mark, Recorder
 from models.errors import BlockcascadeError
@@ -62,6 +62,7 @@ class Worker:
         self._leaving: dict[Payload, list[Posted]] = defaultdict(list)
         self._streams: dict[Payload, list[Stream]] = defaultdict(list)  # of payloads that are not made yet
         self._taps: dict[Payload, Tap] = {}
+        self._lanes: dict[int, Lane] = {}
 
     def walk(self, program: Iterable[Action]) -> tuple[TimedAction, ...]:
         """Performs the program and returns its spans. Raises RankError naming the action that failed."""
@@ -136,7 +137,8 @@ class Worker:
         payload, start = action.payload, self._recorder.mark()
         pending: Pending
         if action.kind is Kind.TAP:
-            tap = pending = Tap(self._channel, payload, action.peer, self._rank.slot(payload))
+            lane = self._lanes.setdefault(action.peer, Lane(self._channel, action.peer))
+            tap = pending = lane.tap(payload, self._rank.slot(payload))
             self._taps[payload] = tap
         else:
             pending = self._channel.receive(payload, self._rank.room(payload), action.peer)

@@ -102,7 +102,7 @@ class ModelSource(NamedTuple):
         wan = load_wan(
             self.checkpoint,
             self.spec,
-            self._type,
+            self.compute_dtype,
             lora=self.lora,
             lora_alpha=self.lora_alpha,
             ema=self.ema,
@@ -127,7 +127,8 @@ class ModelSource(NamedTuple):
         return self.spec.name == TOY
 
     @property
-    def _type(self) -> torch.dtype:
+    def compute_dtype(self) -> torch.dtype:
+        """The type that weights are loaded in, and K/V has."""
         if self.dtype is not None:
             return DTYPES[self.dtype]
         return torch.float32 if self.spec.weight_bytes_per_parameter == 4 else torch.bfloat16
@@ -160,8 +161,8 @@ class ModelSource(NamedTuple):
     def _codec(self, device: torch.device) -> Codec:
         place = self._vae_place()
         if not place.is_dir():
-            return load_tiny_decoder(place, self.spec, self._type).to(device)
-        vae = load_vae(place, self._type)
+            return load_tiny_decoder(place, self.spec, self.compute_dtype).to(device)
+        vae = load_vae(place, self.compute_dtype)
         _require_same_latents(vae, place, self.spec)
         return WanCodec(vae).to(device)
 

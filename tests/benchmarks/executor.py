@@ -57,8 +57,8 @@ class Case(NamedTuple):
     plan: Plan
 
 
-def case(ranks: int, pattern: str, placement: str = "free", blocks: int = BLOCKS) -> Case:
-    cluster, workload = Cluster.of("cpu-core", ranks), Workload(blocks=blocks, decode=False)
+def case(ranks: int, pattern: str, placement: str = "free", blocks: int | None = None) -> Case:
+    cluster, workload = Cluster.of("cpu-core", ranks), Workload(blocks=blocks or BLOCKS, decode=False)
     problem = Problem(model=SPEC, cluster=cluster, workload=workload)
     return Case(problem, planned(problem, pattern, placement))
 

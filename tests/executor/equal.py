@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
+from diffusers import WanTransformer3DModel
 from hypothesis import assume
 from hypothesis import strategies as st
 from torch import Tensor
 
 from executor.launch import Clip
+from models.checkpoint import wan_config
 from models.generate import generate
 from models.loaded import LoadedModel
+from models.wan import CausalWan
 from planner.cluster import Cluster
 from planner.errors import InputError
 from planner.flow import Flow
@@ -20,7 +23,7 @@ from planner.placement import Placement, all_placements, require_fit
 from planner.plan import Plan
 from planner.problem import Problem
 from planner.workload import Workload
-from tests.models.variants import streams, tiny, wan_for
+from tests.models.variants import streams, tiny, variant, wan_for
 from tests.planner.clips import costed, plan_of
 
 SEED = 3
@@ -58,6 +61,15 @@ def case(
     model = tiny()._replace(spec=spec, wan=wan_for(spec))
     prompts = tuple(f"prompt {number}" for number in range(1 + len(switch_ticks)))
     return Case(plan_of(costed(problem, chosen, placement, switch_ticks)), problem, model, prompts)
+
+
+def deep(layers: int, **changes: object) -> LoadedModel:
+    """A tiny model of more layers than the others have; its weights are drawn anew."""
+    spec = variant(layers=layers, **changes)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        transformer = WanTransformer3DModel(**wan_config(spec)).eval().requires_grad_(False)
+    return tiny()._replace(spec=spec, wan=CausalWan(transformer, spec))
 
 
 @st.composite

@@ -7,13 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import WanTransformer3DModel
 from hypothesis import given, settings
 
 from executor.launch import execute
 from executor.options import RunOptions
-from models.checkpoint import wan_config
-from models.loaded import LoadedModel
 from models.spec import ModelSpec
 from models.wan import CausalWan
 from planner.cluster import Cluster
@@ -21,8 +18,7 @@ from planner.placement import Placement
 from planner.problem import Problem
 from planner.search import plan
 from planner.workload import Workload
-from tests.executor.equal import SEED, Case, case, cases, reference, require_equal
-from tests.models.variants import tiny, variant
+from tests.executor.equal import SEED, Case, case, cases, deep, reference, require_equal
 from tests.tiny import TINY_SPEC
 
 WAYS = [
@@ -81,10 +77,8 @@ def test_prompts_switch_between_processes(pattern: str, placement: str) -> None:
 
 @pytest.mark.parametrize("units", [3, 4])
 def test_slices_inside_the_model_hand_on_hidden_states(units: int) -> None:
-    spec = variant(layers=7)
-    wan = WanTransformer3DModel(**wan_config(spec)).eval().requires_grad_(False)
-    model = LoadedModel(spec, CausalWan(wan, spec), tiny().vae, tiny().embed_prompt)
-    chosen = case(problem(units, spec), "layers", f"ring@{units}")._replace(model=model)
+    model = deep(7)
+    chosen = case(problem(units, model.spec), "layers", f"ring@{units}")._replace(model=model)
     clip = execute(chosen.plan, chosen.problem, model, prompts=chosen.prompts, seed=SEED, ranks="threads")
     require_equal(chosen, clip, reference(chosen))
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from executor.cuts import Cut, Cuts
 from executor.errors import OutputError
-from executor.keeper import Keeper
+from executor.keeper import Keeper, Tidier
 from executor.needed import TENSOR, covering, kept_after, lacking
 from executor.part import Part, part_of
 from executor.saved import Finished, Kept, Piece, Range, Saved
@@ -136,6 +136,22 @@ def test_files_by_hand() -> None:
     assert not list(store.state())
 
 
+def test_a_cut_is_not_whole_without_the_blocks_before_it() -> None:
+    problem = clip(model(1, window=2), 5, 1, decode=False)
+    flow, store = costed(problem, Pattern.sequential(problem.model)).flow, Noted()
+    part = part_of(0, problem, flow)
+    first, second = (Piece(Payload("kv", block, 0), (0, len(part.layers)), (0, len(part.heads))) for block in (1, 3))
+    blocks = [Finished(block, False) for block in range(4)]
+    store.there = dict.fromkeys([first, second, *blocks[:2], blocks[3]], 1)
+    own: set[Saved] = {first, second}
+    tidier = Tidier(store, flow, Cuts(flow, 2))
+    tidier.tidy(own)
+    assert own == set(store.state()) == {first, second}
+    store.there[blocks[2]] = 1
+    tidier.tidy(own)
+    assert own == set(store.state()) == {second}
+
+
 def test_blocks_go_to_the_sink_in_order_once_they_are_on_disk() -> None:
     problem = clip(model(1), 4, 1)
     flow, store = costed(problem, cascade(1)).flow, Noted()
@@ -176,17 +192,18 @@ def _fails_after(keeper: Keeper) -> None:
 
 def test_what_was_handed_over_may_be_overwritten() -> None:
     tensor, gate, seen = torch.zeros(4), threading.Event(), list[Tensor]()
-    copy = copied({"a": tensor[::2]})
+    copy = copied({"whole": tensor, "part": tensor[::2]})
 
     def look() -> None:
         gate.wait(5)
-        seen.append(copy.wait()["a"])
+        seen.extend(copy.wait().values())
 
     with Writer() as writer:
         writer.do(look)
         tensor.fill_(7)
         gate.set()
-    assert torch.equal(seen[0], torch.zeros(2))
+    assert torch.equal(seen[0], torch.zeros(4))
+    assert torch.equal(seen[1], torch.zeros(2))
 
 
 def test_a_disk_that_stands_still_is_told() -> None:

@@ -96,6 +96,12 @@ def test_a_link_that_seems_quicker_with_more_bytes_has_a_line_all_the_same() -> 
     assert found.bandwidth_gbps > 0
 
 
+def test_where_medians_tell_nothing_lower_quartiles_may() -> None:
+    found = fitted([row(size, 2000, lower=100 + size // 1000) for size in (10_000, 100_000, 1_000_000)])
+    assert found.latency_us == pytest.approx(100, abs=1)
+    assert found.bandwidth_gbps == pytest.approx(1)
+
+
 def test_links_of_several_peers_give_a_typical_one() -> None:
     rows = [row(size, target * 10 + size // 1000, target=target) for target in (1, 2, 9) for size in (10_000, 100_000)]
     assert fitted(rows).latency_us == 20

@@ -61,15 +61,19 @@ def test_every_point_runs_and_slots_are_real_numbers() -> None:
     alone_ = [f"{kind} {context}" for context in range(full + 1) for kind in ("denoise", "clean")]
     assert [point.name for point in points] == [*alone_, "recache", *joint, *together]
     points[-1].prepare()
-    slots = bench._slots
-    assert isinstance(slots, KVSlots)
+    slots = held(bench)
+    assert slots is not None
     assert slots._buffer.std() > 0.9
     for point in reversed(points):
         point.prepare()()
-    assert bench._slots is slots
+    assert held(bench) is slots
     points[-1].drop()
-    assert bench._slots is None
+    assert held(bench) is None
     points[0].prepare()()
+
+
+def held(bench: PassBench) -> KVSlots | None:
+    return bench._slots
 
 
 def test_a_stream_goes_on_where_its_first_block_ended() -> None:

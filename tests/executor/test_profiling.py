@@ -26,8 +26,10 @@ def test_a_profile_plans_its_model(busy_ranks: int) -> None:
     # A window of three blocks; a joint pattern's passes, four in flight, read up to three newer blocks too.
     assert [context for context, _ in points(found.denoise)] == [0, 1, 2, 3, 4, 5]
     assert [context for context, _ in points(found.clean)] == [0, 1, 2]
-    assert {row.samples for row in (*found.denoise, *found.clean, found.decode, found.decode_first)} == {2 * busy_ranks}
-    assert all((row.lower_us or 0) <= row.median_us <= (row.upper_us or 0) <= row.p95_us for row in found.denoise)
+    # Five blocks in each of a rank's two clips; a block's first pass is told by its own figure.
+    assert [row.samples for row in found.denoise] == [2 * n * busy_ranks for n in (2, 2, 6, 1, 1, 1)]
+    assert (found.decode_first.samples, found.decode.samples) == (2 * busy_ranks, 8 * busy_ranks)
+    assert all((row.lower_us or 0) <= row.median_us <= (row.upper_us or 0) <= row.p95_us for row in found.denoise[:3])
     assert len(found.batch_share) == TINY_SPEC.passes - 1
     assert None not in (found.encode_us, found.recache_us)
     assert (found.text_us, found.missing) == (None, ())
@@ -55,10 +57,22 @@ def test_a_model_is_made_on_each_rank_and_need_not_exist_before() -> None:
         made.append(device)
         return random_model(TINY_SPEC, device=device)
 
-    found = profile(make, Cluster.of("cpu-core"), prompt="x", repeats=1, together=False)
+    found = profile(make, Cluster.of("cpu-core"), prompt="x", repeats=1, together=False, clips=False)
     assert made == []
     assert [context for context, _ in points(found.denoise)] == [0, 1, 2]
     assert (found.batch_share, found.joint_stretch, found.tick_overhead_us) == ((), None, 0)
+    assert [row.samples for row in found.denoise] == [1, 1, 1]
+    assert not found.missing
+
+
+@pytest.mark.dist
+@pytest.mark.parametrize(("memory", "told"), [(10**12, None), (10**4, "clips: ")])
+def test_clips_that_a_device_has_no_room_for_are_told(memory: int, told: str | None) -> None:
+    cluster = Cluster.of("cpu-core")
+    device = cluster.devices[0].model_copy(update={"memory_bytes": memory})
+    small = cluster.model_copy(update={"devices": (device,)})
+    found = profile(tiny_model(), small, prompt="x", repeats=1)
+    assert [text[:7] for text in found.missing] == ([] if told is None else [told])
 
 
 def test_a_model_without_a_decoder_is_refused() -> None:

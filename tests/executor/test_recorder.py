@@ -6,7 +6,7 @@ import time
 
 import torch
 
-from executor.launch import RUN_UP_NS, common_start_ns
+from executor.job import RUN_UP_NS, common_start_ns
 from executor.local_channel import LocalWorld
 from executor.recorder import Recorder
 from planner.action import Action, Kind

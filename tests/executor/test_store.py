@@ -106,6 +106,25 @@ def test_writing_again_replaces_whole(store: Store) -> None:
     assert [entry.name for entry in (store.folder / "state").iterdir()] == [Path(str(PIECE)).name]
 
 
+def test_a_file_is_on_disk_before_it_has_its_name(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a power cut would show: its contents are flushed, then it is named, then the name is flushed."""
+    events: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def flushes(file: int) -> None:
+        events.append(Path(f"/proc/self/fd/{file}").readlink().suffix or "folder")
+        fsync(file)
+
+    def names(path: Path, target: Path) -> Path:
+        events.append("named")
+        return replace(path, target)
+
+    monkeypatch.setattr(os, "fsync", flushes)
+    monkeypatch.setattr(Path, "replace", names)
+    store.write(PIECE, {"tensor": latents()})
+    assert events == [".part", "named", "folder"]
+
+
 @pytest.fixture
 def small_files() -> Iterator[None]:
     """No file may grow beyond 1000 bytes: as with a full disk, a write fails halfway."""

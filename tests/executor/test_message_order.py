@@ -1,0 +1,97 @@
+"""NCCL matches messages by their order alone, so both ends of every link must post in the same one.
+
+There is no NCCL here: the ranks run over threads, and what each end posts is compared.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from torch import Tensor
+
+from executor import job, launch
+from executor.channel import Channel, Pending
+from executor.live import AHEAD
+from executor.local_channel import LocalWorld
+from planner.action import Payload
+from planner.cluster import Cluster
+from planner.problem import Problem
+from planner.workload import Workload
+from tests.executor.equal import SEED, Case, case, cases, deep
+
+Posts = dict[tuple[int, int, bool], list[tuple[str, int]]]
+
+
+class Listening:
+    """A channel that notes what its end posts, by source, target and whether live: the payload and its numbers."""
+
+    packs = False
+
+    def __init__(self, inner: Channel, sent: Posts, received: Posts) -> None:
+        self._inner, self._sent, self._received = inner, sent, received
+        self.rank, self.size = inner.rank, inner.size
+
+    def send(self, payload: Payload, tensor: Tensor, target: int, *, live: bool = False) -> Pending:
+        assert tensor.is_contiguous()
+        self._sent[self.rank, target, live].append((str(payload), tensor.numel()))
+        return self._inner.send(payload, tensor, target, live=live)
+
+    def receive(self, payload: Payload, tensor: Tensor, source: int, *, live: bool = False) -> Pending:
+        assert tensor.is_contiguous()
+        self._received[source, self.rank, live].append((str(payload), tensor.numel()))
+        return self._inner.receive(payload, tensor, source, live=live)
+
+    def exchange(self, outs: Mapping[int, Tensor], rooms: Mapping[int, Tensor]) -> Pending:
+        assert all(tensor.is_contiguous() for tensor in (*outs.values(), *rooms.values()))
+        for peer, tensor in outs.items():
+            self._sent[self.rank, peer, False].append(("together", tensor.numel()))
+        for peer, tensor in rooms.items():
+            self._received[peer, self.rank, False].append(("together", tensor.numel()))
+        return self._inner.exchange(outs, rooms)
+
+    def barrier(self) -> None:
+        self._inner.barrier()
+
+    def broadcast(self, value: Any) -> Any:
+        return self._inner.broadcast(value)
+
+    def gather(self, value: Any) -> list[Any] | None:
+        return self._inner.gather(value)
+
+
+@settings(max_examples=60, deadline=None)
+@given(cases())
+def test_both_ends_of_a_link_post_in_the_same_order(chosen: Case) -> None:
+    require_same_order(chosen)
+
+
+@pytest.mark.parametrize(("ranks", "placement"), [(2, "step"), (3, "block"), (4, "step")])
+def test_so_they_do_with_several_payloads_coming_live(ranks: int, placement: str) -> None:
+    """Of more layers than are received ahead, so that the layers of two payloads could mix."""
+    model = deep(AHEAD + 3, timesteps=(1000, 750, 500, 250), window=8, sink=0)
+    workload = Workload(blocks=4, decode=False)
+    problem = Problem(model=model.spec, cluster=Cluster.of("cpu-core", ranks), workload=workload)
+    require_same_order(case(problem, "cascade:1:live-causal", placement)._replace(model=model))
+
+
+def require_same_order(chosen: Case) -> None:
+    sent: Posts = defaultdict(list)
+    received: Posts = defaultdict(list)
+    with pytest.MonkeyPatch.context() as patch:
+
+        class World(LocalWorld):
+            def channel(self, rank: int) -> Any:
+                return Listening(super().channel(rank), sent, received)
+
+        patch.setattr(job, "LocalWorld", World)
+        launch.execute(chosen.plan, chosen.problem, chosen.model, prompts=chosen.prompts, seed=SEED, ranks="threads")
+    # What ranks do together goes over groups of its own.
+    for one in (sent, received):
+        for key in list(one):
+            one[*key[:2], "together"] = [post for post in one[key] if post[0] == "together"]  # type: ignore[index]
+            one[key] = [post for post in one[key] if post[0] != "together"]
+    assert {key: posts for key, posts in sent.items() if posts} == {key: p for key, p in received.items() if p}
