@@ -39,7 +39,7 @@ def covering(payload: Payload, pieces: Iterable[Piece], layers: Range, heads: Ra
     open_cells = {(layer, head) for layer in range(*layers) for head in range(*heads)}
     chosen = []
     for piece in found:
-        brought = open_cells & {(layer, head) for layer in range(*piece.layers) for head in range(*piece.heads)}
+        brought = {cell for cell in open_cells if cell[0] in range(*piece.layers) and cell[1] in range(*piece.heads)}
         if brought:
             chosen.append(piece)
             open_cells -= brought

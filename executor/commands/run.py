@@ -69,7 +69,7 @@ def run(
     clip = execute(
         chosen,
         problem,
-        source.load("cpu"),
+        source,
         prompts=prompts,
         seed=seed if seed is not None else known.seed if known else 0,
         keep=Keep(
