@@ -13,13 +13,20 @@ from typing import NamedTuple, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 
+OVER_TIME = (27, 3)  # kernel sizes of convolutions that reach over three frames
+
+
 class Conv(NamedTuple):
-    """One convolution: weights' kernel size, channels in and out, and how many output positions it is run at."""
+    """One convolution: weights' kernel size, channels in and out, and how many output positions it is run at.
+
+    `area`: positions of one frame there.
+    """
 
     kernel: int
     channels_in: int
     channels_out: int
     positions: int
+    area: int
 
     @property
     def flops(self) -> int:
@@ -71,41 +78,46 @@ class VaeSpec(BaseModel):
         layers = [(conv.flops, conv.channels_out * conv.positions) for conv in convs]
         return [(layers[0][0] + attention, layers[0][1]), *layers[1:]]
 
+    def decode_state(self, height: int, width: int) -> int:
+        """Numbers that a decoder keeps from block to block: the last two frames that each convolution over time read."""
+        convs = self._convs(height * width, 1, True)
+        return sum(2 * conv.channels_in * conv.area for conv in convs if conv.kernel in OVER_TIME)
+
     @property
     def decoder_parameters(self) -> int:
         """Weights of the decoder's convolutions."""
-        return sum(conv.parameters for conv in self._convs(1, 2, False))
+        return sum(conv.parameters for conv in self._convs(2, 2, False))
 
     @property
     def _dims(self) -> list[int]:
         return [self.decoder_dim * m for m in (self.dim_mult[-1], *reversed(self.dim_mult))]
 
     def _convs(self, positions: int, frames: int, first: bool) -> Iterator[Conv]:
-        dims, narrower = self._dims, 1 if self.wide_upsample else 2
-        yield Conv(1, self.latent_channels, self.latent_channels, positions)
-        yield Conv(27, self.latent_channels, dims[0], positions)
-        yield from [Conv(27, dims[0], dims[0], positions)] * 4
-        yield Conv(1, dims[0], 3 * dims[0], positions)
-        yield Conv(1, dims[0], dims[0], positions)
+        dims, narrower, area = self._dims, 1 if self.wide_upsample else 2, positions // frames
+        yield Conv(1, self.latent_channels, self.latent_channels, positions, area)
+        yield Conv(27, self.latent_channels, dims[0], positions, area)
+        yield from [Conv(27, dims[0], dims[0], positions, area)] * 4
+        yield Conv(1, dims[0], 3 * dims[0], positions, area)
+        yield Conv(1, dims[0], dims[0], positions, area)
         for level, (entering, leaving) in enumerate(pairwise(dims)):
             channels = entering if level == 0 else entering // narrower
             for _ in range(self.residual_blocks + 1):
                 if channels != leaving:
-                    yield Conv(1, channels, leaving, positions)
-                yield Conv(27, channels, leaving, positions)
-                yield Conv(27, leaving, leaving, positions)
+                    yield Conv(1, channels, leaving, positions, area)
+                yield Conv(27, channels, leaving, positions, area)
+                yield Conv(27, leaving, leaving, positions, area)
                 channels = leaving
             if level == len(self.dim_mult) - 1:
                 break
             if self.temporal_upsample[level]:
                 # The stream's first latent frame stays one frame all the way to the pixels.
                 doubled = frames - 1 if first else frames
-                yield Conv(3, leaving, 2 * leaving, positions * doubled // frames)
+                yield Conv(3, leaving, 2 * leaving, positions * doubled // frames, area)
                 positions = positions * (frames + doubled) // frames
                 frames += doubled
-            positions *= 4
-            yield Conv(9, leaving, leaving // narrower, positions)
-        yield Conv(27, dims[-1], 3 * math.prod((self.pixel_patch, self.pixel_patch)), positions)
+            positions, area = positions * 4, area * 4
+            yield Conv(9, leaving, leaving // narrower, positions, area)
+        yield Conv(27, dims[-1], 3 * math.prod((self.pixel_patch, self.pixel_patch)), positions, area)
 
 
 WAN_2_1 = VaeSpec(

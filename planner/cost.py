@@ -143,7 +143,8 @@ class Costs:
             in_flight = -(-spec.passes // flow.pattern.offset)
             total += -(-in_flight * spec.kv_bytes_per_block // (spec.layers * flow.placement.degree))
         if kinds & {Kind.DECODE, Kind.ENCODE}:
-            total += self.passes.decoder.resident_bytes
+            decoder = self.passes.decoder
+            total += decoder.resident_bytes + len(kinds & {Kind.DECODE, Kind.ENCODE}) * decoder.state_bytes
         if Kind.TEXT in kinds:
             total += spec.text_encoder_bytes
         return total

@@ -66,6 +66,12 @@ class Decoder(NamedTuple):
         return LAUNCH_US + self.spec.decode_flops(block) / (device.peak_tflops * 1e6 * DECODE_EFFICIENCY)
 
     @property
+    def state_bytes(self) -> int:
+        """What decoding or encoding a stream keeps from block to block, in the type it computes in."""
+        spec = self.spec
+        return spec.vae.decode_state(spec.latent_height, spec.latent_width) * spec.activation_bytes_per_number
+
+    @property
     def resident_bytes(self) -> int:
         """Weights, and two full-resolution feature maps of the narrowest level, in float32, for one block."""
         spec = self.spec

@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from models.catalog import load_spec
 from models.toy.train_vae import CONFIG
+from models.vae import WanCodec
 from models.vae_spec import WAN_2_1, WAN_2_2, VaeSpec
 
 FEW = VaeSpec(decoder_dim=4, latent_channels=3, dim_mult=(1, 2), residual_blocks=2, temporal_upsample=(False,))
@@ -82,6 +83,20 @@ def test_decode_flops_are_those_torch_counts(
 ) -> None:
     counted = _counted(_decoder(config), frames, height, width, first=first)
     assert spec.decode_flops(frames, height, width, first=first) == counted
+
+
+@pytest.mark.parametrize(
+    ("spec", "config"),
+    [(load_spec("toy").vae, CONFIG), (WAN_2_1, {}), (WAN_2_2, _config(WAN_2_2)), (FEW, _config(FEW))],
+    ids=["toy", "Wan 2.1", "Wan 2.2", "few"],
+)
+def test_the_state_is_what_a_stream_keeps(spec: VaeSpec, config: dict[str, Any]) -> None:
+    """From its third block on at the latest; the numbers themselves are of no matter."""
+    with torch.device("meta"):
+        decoder = WanCodec(_decoder(config).eval()).decoder()
+        for _ in range(3):
+            decoder.decode(torch.zeros(spec.latent_channels, 2, 4, 6))
+    assert sum(tensor.numel() for tensor in decoder.state().values()) == spec.decode_state(4, 6)
 
 
 @st.composite
