@@ -6,7 +6,7 @@ one payload arrive in the order they were sent: a payload goes once, or layer by
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -29,13 +29,16 @@ class Channel(Protocol):
     packs: bool
 
     def send(self, payload: Payload, tensor: Tensor, target: int, *, live: bool = False) -> Pending:
-        """Posts a send of a contiguous tensor; `live` if it is a layer of a payload that is being made."""
+        """Posts a send of a tensor, contiguous or K/V as it lies in its slot (`executor.pieces`), which must not change
+        until the send is waited for; `live` if it is a layer of a payload that is being made.
+        """
 
     def receive(self, payload: Payload, tensor: Tensor, source: int, *, live: bool = False) -> Pending:
-        """Posts a receive into a contiguous tensor."""
+        """Posts a receive into a tensor of the same shape, likewise; what it held is lost at once or any time later."""
 
-    def exchange(self, outs: Mapping[int, Tensor], rooms: Mapping[int, Tensor]) -> Pending:
-        """Posts what goes to and comes from each peer at one step of work that ranks do together; contiguous tensors.
+    def exchange(self, outs: Mapping[int, Sequence[Tensor]], rooms: Mapping[int, Sequence[Tensor]]) -> Pending:
+        """Posts what goes to and comes from each peer at one step of work that ranks do together; contiguous tensors,
+        those between two ranks in the same order on both.
 
         Two ranks that work together make their exchanges in the same order.
         """

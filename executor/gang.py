@@ -12,6 +12,7 @@ from torch import Tensor
 
 from executor.channel import Channel
 from executor.held import Held
+from executor.pieces import in_pieces, pieces_of
 from models.kv_pack import pack, packed_bytes, unpack_into
 from planner.action import Action, Pass, Payload
 
@@ -61,24 +62,35 @@ class Gang:
     def exchange(self, layer: int) -> None:
         """Sends a layer's K/V of this rank's passes where it is wanted, and gets that of others."""
         peers = self._gangs.peers
-        outs = {peers[v]: self._one_piece(items, layer) for v, items in self._outs.items() if items}
+        # Most peers want the same.
+        parts = {tuple(items): self._leaving(items, layer) for items in self._outs.values() if items}
+        outs = {peers[v]: parts[tuple(items)] for v, items in self._outs.items() if items}
         rooms = {peers[v]: self._room(items, layer) for v, items in self._ins.items() if items}
         self._gangs.channel.exchange(outs, rooms).wait()
         for v, items in self._ins.items():
-            if items:
-                self._put(rooms[peers[v]], [self._of(item, layer) for item in items])
+            if items and not self._in_pieces(items, layer):
+                self._put(rooms[peers[v]][0], [self._of(item, layer) for item in items])
 
-    def _one_piece(self, items: list[Pass], layer: int) -> Tensor:
+    def _in_pieces(self, items: list[Pass], layer: int) -> bool:
+        """Whether K/V goes from slot to slot, and not by way of one piece of memory."""
+        like = self._of(items[0], layer)
+        return not self._gangs.packs and in_pieces(like.shape, like.dtype)
+
+    def _leaving(self, items: list[Pass], layer: int) -> list[Tensor]:
         parts = [self._of(item, layer) for item in items]
-        return torch.cat([pack(kv_2NHE) if self._gangs.packs else kv_2NHE.flatten() for kv_2NHE in parts])
+        if self._in_pieces(items, layer):
+            return [piece for kv_2NHE in parts for piece in pieces_of(kv_2NHE)]
+        return [torch.cat([pack(kv_2NHE) if self._gangs.packs else kv_2NHE.flatten() for kv_2NHE in parts])]
 
     def _length(self, kv_2NHE: Tensor) -> int:
         return packed_bytes(kv_2NHE.shape) if self._gangs.packs else kv_2NHE.numel()
 
-    def _room(self, items: list[Pass], layer: int) -> Tensor:
+    def _room(self, items: list[Pass], layer: int) -> list[Tensor]:
         parts = [self._of(item, layer) for item in items]
+        if self._in_pieces(items, layer):
+            return [piece for kv_2NHE in parts for piece in pieces_of(kv_2NHE)]
         dtype = torch.uint8 if self._gangs.packs else parts[0].dtype
-        return torch.empty(sum(map(self._length, parts)), dtype=dtype, device=parts[0].device)
+        return [torch.empty(sum(map(self._length, parts)), dtype=dtype, device=parts[0].device)]
 
     def _put(self, came: Tensor, parts: list[Tensor]) -> None:
         for kv_2NHE, piece in zip(parts, came.split([self._length(part) for part in parts]), strict=True):

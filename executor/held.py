@@ -42,29 +42,30 @@ class Held:
         count = slots_needed(program, flow, before)
         self.slots = KVSlots(flow.spec, count, dtype, device, layers=len(part.layers), heads=len(part.heads))
         self._tensors: dict[Payload, Tensor] = {}
-        self._coming: dict[Payload, Tensor] = {}  # K/V on its way here
+        self._coming: dict[Payload, Tensor] = {}  # of several slots, on its way here
 
     # -- one piece, as it travels ----------------------------------------------------------------
 
     def tensor(self, payload: Payload) -> Tensor:
-        """A payload in one contiguous piece, as `room` has it."""
+        """A payload as one tensor, of the shape that `room` has: contiguous, or the one slot that holds it."""
         versions = self._versions(payload)
         if versions is None:
             return self._tensors[payload]
         parts = [self.slots.get(*version) for version in versions]
-        return parts[0].contiguous() if len(parts) == 1 else _joined(parts, self._room(payload))
+        return parts[0] if len(parts) == 1 else _joined(parts, self._room(payload))
 
     def room(self, payload: Payload) -> Tensor:
         """Where a payload that comes is to be written; it is held once `arrived` has been called."""
-        versions, room = self._versions(payload), self._room(payload)
+        versions = self._versions(payload)
         if versions is None:
-            self._tensors[payload] = room
-        else:
-            # Taken now, as the plan counts its memory from here on.
-            for version in versions:
-                self.slots.take(*version)
-            self._coming[payload] = room
-        return room
+            self._tensors[payload] = self._room(payload)
+            return self._tensors[payload]
+        # Taken now, as the plan counts its memory from here on.
+        slots = [self.slots.take(*version) for version in versions]
+        if len(slots) == 1:
+            return slots[0]
+        self._coming[payload] = self._room(payload)
+        return self._coming[payload]
 
     def arrived(self, payload: Payload) -> None:
         """Puts what came into the payload's place."""

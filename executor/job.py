@@ -25,7 +25,7 @@ from executor.part import part_of
 from executor.process_group import World, device_of, joined
 from executor.pulse import State, Told, untold
 from executor.recorder import Recorder
-from executor.run_folder import Keep, RunRecord, Start, agreed, opened
+from executor.run_folder import Keep, RunRecord, Start, agreed, claimed, opened
 from executor.torch_channel import TorchChannel, wiring
 from executor.weights import Weights
 from executor.worker import Worker
@@ -77,12 +77,13 @@ class Job(NamedTuple):
     def here(self, ranks: Literal["processes", "threads"]) -> list[Share]:
         """Runs all ranks on this machine."""
         job, size = self, len(self.plan.ranks)
-        if self.keep is not None:
-            start = opened(self.keep, self.record(self.keep), self.flow, self.weights.dtype)
-            job = self._replace(start=start)
-            if start.cut.block >= self.flow.blocks:
-                return [Share((), {}, {}, start)] * size
-        return job.on_threads() if ranks == "threads" else on_local_ranks(size, job.on_world)[0] or []
+        with claimed(self.keep):
+            if self.keep is not None:
+                start = opened(self.keep, self.record(self.keep), self.flow, self.weights.dtype)
+                job = self._replace(start=start)
+                if start.cut.block >= self.flow.blocks:
+                    return [Share((), {}, {}, start)] * size
+            return job.on_threads() if ranks == "threads" else on_local_ranks(size, job.on_world)[0] or []
 
     def record(self, keep: Keep) -> RunRecord:
         """What another run must have in common with this one to go on with it."""
@@ -101,7 +102,8 @@ class Job(NamedTuple):
     def on_world(self, world: World) -> list[Share] | None:
         """Runs this process's rank in a `torch.distributed` world; all shares on rank 0."""
         device = device_of(self.problem.cluster.devices[world.rank].kind, world.local_rank)
-        with joined(world, device, self.facts) as pulse:
+        claims = world.rank == 0 and self.start is None
+        with joined(world, device, self.facts) as pulse, claimed(self.keep if claims else None):
             channel = TorchChannel(wiring(self.rows, self.flow))
             job = self
             if self.keep is not None and self.start is None:

@@ -78,12 +78,11 @@ def execute(
         for prompt in read:
             weights.model.embed_prompt(prompt)
     job = Job(plan, unroll(plan), problem, weights, read, seed, options, keep)
-    if world is not None:
-        if world.size != len(plan.ranks):
-            raise WorldError(f"the plan has {len(plan.ranks)} ranks, torchrun started {world.size}")
-        shares = job.on_world(world)
-    else:
-        shares = job.here(ranks)
+    if world is not None and world.size != len(plan.ranks):
+        raise WorldError(
+            f"the plan has {len(plan.ranks)} ranks, torchrun started {world.size}; start as many, or plan for these"
+        )
+    shares = job.here(ranks) if world is None else job.on_world(world)
     return None if shares is None else _join(job, shares)
 
 

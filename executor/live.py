@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 
-import torch
 from torch import Tensor
 
 from executor.channel import Channel, Pending
@@ -24,8 +23,7 @@ class Stream:
 
     def send(self, layer_2NHE: Tensor) -> None:
         """Posts the next layer."""
-        tensor = layer_2NHE.contiguous()
-        self._leaving.append(self._channel.send(self.payload, tensor, self._target, live=True))
+        self._leaving.append(self._channel.send(self.payload, layer_2NHE, self._target, live=True))
 
     def wait(self) -> None:
         """Returns once all is gone."""
@@ -42,7 +40,7 @@ class Lane:
     def __init__(self, channel: Channel, source: int) -> None:
         self._channel, self._source = channel, source
         self._taps: deque[Tap] = deque()  # with layers that are not posted yet
-        self._coming: deque[tuple[Tap, Tensor, Pending]] = deque()
+        self._coming: deque[tuple[Tap, Pending]] = deque()
 
     def tap(self, payload: Payload, slot: Tensor) -> Tap:
         """The next payload, into a slot [layers, 2, N, H, E]."""
@@ -52,46 +50,37 @@ class Lane:
         return tap
 
     def take(self) -> None:
-        """Waits for the next layer and puts it into its slot."""
-        tap, room, pending = self._coming.popleft()
+        """Returns once the next layer is in its slot."""
+        tap, pending = self._coming.popleft()
         pending.wait()
-        tap.fill(room)
+        tap.filled += 1
         self._post()
 
     def _post(self) -> None:
         while self._taps and len(self._coming) < AHEAD:
             tap = self._taps[0]
-            room = tap.room()
-            self._coming.append((tap, room, self._channel.receive(tap.payload, room, self._source, live=True)))
+            pending = self._channel.receive(tap.payload, tap.slot[tap.posted], self._source, live=True)
+            tap.posted += 1
+            self._coming.append((tap, pending))
             if tap.posted == tap.layers:
                 self._taps.popleft()
 
 
 class Tap:
-    """The receiving end of one payload."""
+    """The receiving end of one payload: how many of its layers are posted, and how many in the slot."""
 
     def __init__(self, lane: Lane, payload: Payload, slot: Tensor) -> None:
-        self.payload, self.layers = payload, len(slot)
-        self.posted = self._filled = self._read = 0
-        self._lane, self._slot = lane, slot
-
-    def room(self) -> Tensor:
-        """Where the next layer is to be received."""
-        self.posted += 1
-        return torch.empty_like(self._slot[0], memory_format=torch.contiguous_format)
-
-    def fill(self, room: Tensor) -> None:
-        """Puts the next layer into the slot."""
-        self._slot[self._filled].copy_(room)
-        self._filled += 1
+        self.payload, self.slot, self.layers = payload, slot, len(slot)
+        self.posted = self.filled = self._read = 0
+        self._lane = lane
 
     def take(self) -> None:
         """Returns once the next layer is in the slot."""
         self._read += 1
-        while self._filled < self._read:
+        while self.filled < self._read:
             self._lane.take()
 
     def wait(self) -> None:
         """Returns once all layers are in the slot."""
-        while self._filled < self.layers:
+        while self.filled < self.layers:
             self._lane.take()

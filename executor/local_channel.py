@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -56,9 +56,10 @@ class LocalChannel:
     def receive(self, payload: Payload, tensor: Tensor, source: int, *, live: bool = False) -> Pending:
         return self._await((payload, live), tensor, source, str(payload))
 
-    def exchange(self, outs: Mapping[int, Tensor], rooms: Mapping[int, Tensor]) -> Pending:
-        posted = [self._post(_WORK, tensor, target) for target, tensor in outs.items()]
-        return Together(posted + [self._await(_WORK, room, source, "its part") for source, room in rooms.items()])
+    def exchange(self, outs: Mapping[int, Sequence[Tensor]], rooms: Mapping[int, Sequence[Tensor]]) -> Pending:
+        posted = [self._post(_WORK, part, target) for target, parts in outs.items() for part in parts]
+        coming = [self._await(_WORK, room, source, "its part") for source, parts in rooms.items() for room in parts]
+        return Together(posted + coming)
 
     def barrier(self) -> None:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -34,7 +34,7 @@ class PackedChannel:
         room = torch.empty(packed_bytes(tensor.shape), dtype=torch.uint8, device=tensor.device)
         return _Unpacked(self._inner.receive(payload, room, source, live=live), room, tensor)
 
-    def exchange(self, outs: Mapping[int, Tensor], rooms: Mapping[int, Tensor]) -> Pending:
+    def exchange(self, outs: Mapping[int, Sequence[Tensor]], rooms: Mapping[int, Sequence[Tensor]]) -> Pending:
         return self._inner.exchange(outs, rooms)
 
     def barrier(self) -> None:

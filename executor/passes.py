@@ -40,13 +40,14 @@ class Passes:
         """Performs a pass, a batch, a tick's share or a slice; `between` is called in each of its layers."""
         if action.kind is Kind.TICK:
             gang = self._gangs.tick(action, self._wan.dtype)
-            forward = self._forward([self._input(item, gang.slots[item], gang.slots) for item in action.batch])
-            self._leave(action.batch, forward.run(gang.exchange))
+            inputs = [self._input(item, gang.slots[item], gang.slots) for item in action.batch]
+            forward = self._forward(inputs)
+            self._leave(action.batch, inputs, forward.run(gang.exchange))
         elif action.kind is Kind.SLICE:
             self._slice(action, between)
         else:
             inputs = [self._input(item, self._own(item), {}) for item in action.passes]
-            self._leave(action.passes, self._forward(inputs).run(between))
+            self._leave(action.passes, inputs, self._forward(inputs).run(between))
 
     def recache(self, block: int) -> None:
         """Makes the K/V of a block's context anew: a clean pass of each of its blocks, oldest first."""
@@ -80,7 +81,7 @@ class Passes:
         forward = self._forward(inputs, hidden)
         flows = forward.run(between)
         if action.step == last:
-            self._leave(action.batch, flows)
+            self._leave(action.batch, inputs, flows)
         else:
             self._held.put(Payload("hidden", action.block, action.step), forward.hidden)
 
@@ -94,12 +95,11 @@ class Passes:
             group=self._group,
         )
 
-    def _leave(self, items: Sequence[Pass], flows: Sequence[Tensor]) -> None:
+    def _leave(self, items: Sequence[Pass], inputs: Sequence[PassInput], flows: Sequence[Tensor]) -> None:
         """Makes of each denoise step's flow what the block's next pass begins with."""
-        for (block, step), flow_CThw in zip(items, flows, strict=True):
+        for (block, step), given, flow_CThw in zip(items, inputs, flows, strict=True):
             if step is not None:
-                noisy_CThw = self._noisy(block, step)
-                left = after_step(self._spec, noisy_CThw, flow_CThw, self._seed, block, step)
+                left = after_step(self._spec, given.latents_CThw, flow_CThw, self._seed, block, step)
                 self._held.put(Payload("latents", block, step), left)
 
     def _input(self, item: Pass, own: Tensor, in_tick: Mapping[Pass, Tensor], *, shape_only: bool = False) -> PassInput:
@@ -165,8 +165,8 @@ def _group(channel: Channel, ranks: Sequence[int]) -> Group | None:
         came = torch.empty_like(parts)
         came[here] = parts[here]
         others = [place for place in range(len(ranks)) if place != here]
-        outs = {ranks[place]: parts[place] for place in others}
-        channel.exchange(outs, {ranks[place]: came[place] for place in others}).wait()
+        outs = {ranks[place]: [parts[place]] for place in others}
+        channel.exchange(outs, {ranks[place]: [came[place]] for place in others}).wait()
         return came
 
     return Group(here, len(ranks), swap)

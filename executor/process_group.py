@@ -94,8 +94,8 @@ def joined(world: World, device: torch.device, facts: Facts = dict) -> Iterator[
     """
     limits = limits_from_environment()
     if device.type == "cuda":
+        ready_cuda()
         torch.cuda.set_device(device)
-        _record_flights()
     if world.rendezvous.startswith("file://"):
         # Local ranks need no name resolution: a machine without one could not find its own interface.
         if device.type == "cpu":
@@ -155,10 +155,22 @@ def _store(host: str, port: int, hosts: bool, timeout_s: float) -> TCPStore:
         raise WorldError(f"{what} MASTER_ADDR:MASTER_PORT {host}:{port}: {error}") from error
 
 
-def _record_flights() -> None:
-    """Lets torch's flight recorder note NCCL's latest calls, and dump them when one times out."""
-    os.environ.setdefault("TORCH_FR_BUFFER_SIZE", "2000")
-    os.environ.setdefault("TORCH_NCCL_DUMP_ON_TIMEOUT", "1")
+# What a rank's CUDA context and NCCL must be told, unless the user has told them otherwise.
+CUDA_NEEDS = {
+    # Streams share 8 queues otherwise, and a pass could lie behind a receive that waits for what the pass makes.
+    "CUDA_DEVICE_MAX_CONNECTIONS": "32",
+    # Loading a kernel when it is first called may wait for all that runs, receives among it.
+    "CUDA_MODULE_LOADING": "EAGER",
+    # torch's flight recorder notes NCCL's latest calls, and dumps them when one times out.
+    "TORCH_FR_BUFFER_SIZE": "2000",
+    "TORCH_NCCL_DUMP_ON_TIMEOUT": "1",
+}
+
+
+def ready_cuda() -> None:
+    """Sets what CUDA reads once, when its context is made: to be called before."""
+    for name, value in CUDA_NEEDS.items():
+        os.environ.setdefault(name, value)
 
 
 def _post_mortem(rank: int) -> PostMortem:

@@ -47,7 +47,7 @@ class RawWriter:
         self._owned = not isinstance(target, int)
         self._file = target if isinstance(target, int) else _opened(target, stall_s)
         # A file is always ready, so there it need not be asked.
-        self._stall_s = None if stat.S_ISREG(os.fstat(self._file).st_mode) else stall_s
+        self._stall_s = None if stat.S_ISREG(_mode(self._file)) else stall_s
         self._size: tuple[int, ...] = ()
         self._frames = 0
 
@@ -116,6 +116,13 @@ def y4m_frame(frame_HWC: Any) -> Iterator[bytes]:
     yield planes.to_ndarray().tobytes()
 
 
+def _mode(descriptor: int) -> int:
+    try:
+        return os.fstat(descriptor).st_mode
+    except OSError as error:
+        raise OutputError(f"descriptor {descriptor}: is not open ({error.strerror}); name one that is") from error
+
+
 def _opened(path: Path, wait_s: float | None) -> int:
     """The path opened for writing; a named pipe once it has a reader, so that none is waited for without end."""
     deadline = None if wait_s is None else time.monotonic() + wait_s
@@ -124,7 +131,9 @@ def _opened(path: Path, wait_s: float | None) -> int:
             file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NONBLOCK, 0o666)
         except OSError as error:
             if error.errno != errno.ENXIO:
-                raise OutputError(f"{path}: cannot be opened for writing ({error})") from error
+                raise OutputError(
+                    f"{path}: cannot be opened for writing ({error.strerror}); name another place"
+                ) from error
             if deadline is not None and time.monotonic() >= deadline:
                 raise OutputError(f"{path}: nobody opened this pipe for reading within {wait_s:g} s") from error
             time.sleep(LOOK_AGAIN_S)

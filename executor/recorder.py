@@ -1,6 +1,6 @@
 """Records when actions ran: one clock for all ranks, microseconds from the clip's start.
 
-On CUDA an action's kernels are timed by events on the stream, on the CPU by the monotonic clock.
+On CUDA actions are timed by events on the stream, on the CPU by the monotonic clock.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Protocol
 
 import torch
 
+from executor.device_clock import DeviceClock
 from planner.action import Action, TimedAction
 
 
@@ -30,42 +31,21 @@ class HostMark:
         return self._us
 
 
-class StreamMark:
-    """A moment on a CUDA stream, placed on the host's clock by the event that began the recording."""
-
-    def __init__(self, origin: torch.cuda.Event, origin_us: int) -> None:
-        self._origin = origin
-        self._origin_us = origin_us
-        self._event = torch.cuda.Event(enable_timing=True)
-        self._event.record()
-
-    def us(self) -> int:
-        self._event.synchronize()
-        elapsed_ms: float = self._origin.elapsed_time(self._event)
-        return self._origin_us + round(elapsed_ms * 1000)
-
-
 class Recorder:
     """Spans of one rank's actions, in the order they began.
 
-    `start_ns` is the clip's start on this rank's own monotonic clock.
+    `start_ns` is the clip's start on this rank's own monotonic clock. On CUDA all times are the stream's: it is the
+    stream that waits for a transfer, and what is posted begins no sooner than the stream gets there.
     """
 
     def __init__(self, device: torch.device, start_ns: int) -> None:
         self._start_ns = start_ns
-        self._origin: torch.cuda.Event | None = None
+        self._clock = DeviceClock(start_ns) if device.type == "cuda" else None
         self._spans: list[tuple[Action, Mark, Mark]] = []
-        if device.type == "cuda":
-            self._origin = torch.cuda.Event(enable_timing=True)
-            torch.cuda.synchronize()
-            self._origin.record()
-            self._origin_us = HostMark(start_ns).us()
 
-    def mark(self, *, compute: bool = False) -> Mark:
-        """Now; for compute on a CUDA device, when the stream gets here."""
-        if compute and self._origin is not None:
-            return StreamMark(self._origin, self._origin_us)
-        return HostMark(self._start_ns)
+    def mark(self) -> Mark:
+        """Now; on a CUDA device, when the stream gets here."""
+        return HostMark(self._start_ns) if self._clock is None else self._clock.mark()
 
     def span(self, action: Action, start: Mark, end: Mark) -> int:
         """Records an action; the index under which `close` can move its end."""
@@ -79,6 +59,8 @@ class Recorder:
 
     def rows(self) -> tuple[TimedAction, ...]:
         """Every span; a clock's last microsecond never makes one end before it begins."""
+        if self._clock is not None:
+            self._clock.read()
         rows = []
         for action, start, end in self._spans:
             begin = max(0, start.us())

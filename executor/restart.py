@@ -6,7 +6,7 @@ goes on from the newest cut that lacks nothing, and what was wrong is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -63,7 +63,7 @@ class Loads:
     def send(self, payload: Payload, tensor: Tensor, target: int, *, live: bool = False) -> Pending:
         return self._channel.send(payload, tensor, target, live=live)
 
-    def exchange(self, outs: Mapping[int, Tensor], rooms: Mapping[int, Tensor]) -> Pending:
+    def exchange(self, outs: Mapping[int, Sequence[Tensor]], rooms: Mapping[int, Sequence[Tensor]]) -> Pending:
         return self._channel.exchange(outs, rooms)
 
     def barrier(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
@@ -17,11 +17,12 @@ from typing import Any, Literal, NamedTuple
 import torch
 from pydantic import Field
 
+from executor.alone import alone
 from executor.channel import Channel
 from executor.cuts import Cut, Cuts
 from executor.errors import StateError
 from executor.restart import newest
-from executor.saved import Finished, Saved
+from executor.saved import Saved
 from executor.store import Store
 from executor.stream_out import FrameSink
 from models.spec import ModelSpec
@@ -92,16 +93,32 @@ class Start(NamedTuple):
     faults: tuple[str, ...] = ()
 
 
+@contextmanager
+def claimed(keep: Keep | None) -> Iterator[None]:
+    """Within: the folder, if there is one, is this run's alone; it is made if a run may begin in it. For one process.
+
+    Raises StateError if another run is at work there, or there is none to go on with.
+    """
+    if keep is None:
+        yield
+        return
+    if keep.resume == "yes":
+        read_record(keep.folder)
+    Store(keep.folder).prepare()
+    with alone(keep.folder):
+        yield
+
+
 def opened(keep: Keep, record: RunRecord, flow: Flow, dtype: torch.dtype) -> Start:
     """Begins a run in its folder or finds where to go on, and clears away what is of no use. For one process only.
 
     `dtype`: that of K/V. Raises StateError if the folder holds a run and none is asked for, holds none and one is, or
     one that differs; the text names the fields and both values.
     """
-    store, place = Store(keep.folder), keep.folder / RUN
-    if place.is_symlink():
-        raise StateError(f"{place}: is a link, and may lead anywhere; remove it")
-    there = place.exists()
+    store, place = Store(keep.folder), place_of(keep.folder, RUN)
+    begun = store.holds_any()
+    # A run that failed before it made anything may be begun anew.
+    there = place.exists() and (begun or keep.resume != "no")
     if there and keep.resume == "no":
         raise StateError(f"{keep.folder}: holds a run already; go on with it by --resume, or name another folder")
     if not there and keep.resume == "yes":
@@ -110,10 +127,10 @@ def opened(keep: Keep, record: RunRecord, flow: Flow, dtype: torch.dtype) -> Sta
         record = _agreed(place, record)
     store.prepare()
     if not there:
-        if store.has(Finished(0, flow.decodes)) or next(store.state(), None) is not None:
+        if begun:
             raise StateError(f"{keep.folder}: holds blocks of a run whose {RUN} is gone; name another folder")
         for name, document in {**keep.documents, RUN: record}.items():
-            _write(document, keep.folder / name)
+            _write(document, place_of(keep.folder, name))
     # Where prompts switch is of no matter to the cuts as long as nothing is re-cached.
     found = newest(store, flow, Cuts(flow, record.save_every), dtype)
     clear(store, found.state)
@@ -135,13 +152,21 @@ def agreed(keep: Keep, record: RunRecord, flow: Flow, dtype: torch.dtype, channe
 
 def read_record(folder: Path) -> RunRecord:
     """What the run in a folder is of. Raises StateError if there is none, or it cannot be read."""
-    place = folder / RUN
-    if place.is_symlink() or not place.is_file():
-        raise StateError(f"{folder}: holds no run ({RUN} is not there)")
+    place = place_of(folder, RUN)
+    if not place.exists():
+        raise StateError(f"{folder}: holds no run to go on with ({RUN} is not there); drop --resume to begin one")
     try:
         return read_document(RunRecord, str(place))
     except InputError as error:
         raise StateError(f"{error}; the run cannot be gone on with") from error
+
+
+def place_of(folder: Path, name: str) -> Path:
+    """Where a document of a run is or will be. Raises StateError for what is no file: a link, a pipe, a device."""
+    place = folder / name
+    if place.is_symlink() or (place.exists() and not place.is_file()):
+        raise StateError(f"{place}: is a link or no file, and may lead anywhere; remove it")
+    return place
 
 
 def clear(store: Store, kept: frozenset[Saved]) -> None:

@@ -129,6 +129,10 @@ class Store:
             if found is not None and entry.is_file(follow_symlinks=False):
                 yield found
 
+    def holds_any(self) -> bool:
+        """Whether some block or state is there, whatever it is."""
+        return any(parse(f"{place}/{entry.name}") for place in (BLOCKS, STATE) for entry in self._entries(place))
+
     def delete(self, saved: Saved) -> None:
         """Deletes a file, if it is there."""
         (self.folder / str(saved)).unlink(missing_ok=True)

@@ -6,10 +6,14 @@ Frames are [F, H, W, 3] uint8.
 from __future__ import annotations
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import av
 import imageio.v3 as iio
 import numpy as np
 import torch
@@ -31,7 +35,7 @@ class Mp4Writer:
 
     def __init__(self, path: Path, *, fps: float = FPS, scale: int = 1) -> None:
         self._path, self._fps, self._scale = path, fps, scale
-        self._partial = path.with_name(f".{path.name}.part.mp4")
+        self._partial: Path | None = None
         self._file: PyAVPlugin | None = None
         self._size: tuple[int, ...] = ()
 
@@ -39,26 +43,34 @@ class Mp4Writer:
         return self
 
     def write(self, block: int, frames_FHWC: Tensor) -> None:  # noqa: ARG002
-        """Appends the next block's frames. Raises OutputError if they are no pictures of the size begun with."""
+        """Appends the next block's frames.
+
+        Raises OutputError if they are no pictures of the size begun with, or the file cannot be written.
+        """
         if self._file is None:
             self._begin(tuple(frames_FHWC.shape[1:]))
         assert self._file is not None
         if tuple(frames_FHWC.shape[1:]) != self._size:
             raise OutputError(f"{self._path}: frames of {list(frames_FHWC.shape[1:])} after {list(self._size)}")
-        for frame_HWC in enlarged(frames_FHWC, self._scale).cpu().numpy():
-            self._file.write_frame(frame_HWC)
+        with self._told():
+            for frame_HWC in enlarged(frames_FHWC, self._scale).cpu().numpy():
+                self._file.write_frame(frame_HWC)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
-        if self._file is None:
+        if self._partial is None:
             return
         try:
-            self._file.close()
-            if kind is None:
-                with self._partial.open("rb+") as written:
-                    os.fsync(written.fileno())
-                self._partial.replace(self._path)
+            with self._told():
+                if self._file is not None:
+                    self._file.close()
+                if kind is None:
+                    _sync(self._partial)
+                    self._partial.replace(self._path)
+        except OutputError:
+            if kind is None:  # else the first error is the one to tell
+                raise
         finally:
             self._partial.unlink(missing_ok=True)
 
@@ -69,13 +81,30 @@ class Mp4Writer:
                 f"{self._path}: frames of {width * self._scale}x{height * self._scale} with {channels} channels; "
                 "an mp4 takes 3 channels, even width and height"
             )
-        try:
+        with self._told():
+            # A new file under a name that nobody knows: what lies in the folder may be a link, or another's.
+            descriptor, name = tempfile.mkstemp(prefix=f".{self._path.name}.", suffix=".mp4", dir=self._path.parent)
+            os.close(descriptor)
+            self._partial = Path(name)
+            self._partial.chmod(0o644)
             file = iio.imopen(self._partial, "w", plugin="pyav")
-        except OSError as error:
-            raise OutputError(f"{self._path}: cannot be written ({error})") from error
-        assert isinstance(file, PyAVPlugin)
-        file.init_video_stream("libx264", fps=self._fps, pixel_format="yuv420p")
-        self._file, self._size = file, size
+            assert isinstance(file, PyAVPlugin)
+            self._file, self._size = file, size
+            file.init_video_stream("libx264", fps=self._fps, pixel_format="yuv420p")
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Within: what the disk or the encoder refuses is an OutputError."""
+        try:
+            yield
+        except (OSError, av.error.FFmpegError) as error:
+            cause = getattr(error, "strerror", None) or error
+            raise OutputError(f"{self._path}: cannot be written ({cause}); make room, or name another place") from error
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb+") as written:
+        os.fsync(written.fileno())
 
 
 def write_mp4(frames_FHWC: Tensor, path: Path, *, fps: float = FPS, scale: int = 1) -> None:

@@ -97,9 +97,9 @@ class Worker:
                 self._await(payload)
         taps = [self._taps[payload] for payload in beside if payload in self._taps]
         streams = [stream for payload in self._flow.makes(action) for stream in self._streams.pop(payload, ())]
-        start = self._recorder.mark(compute=True)
+        start = self._recorder.mark()
         self._rank.compute(action, self._between(taps, streams))
-        self._recorder.span(action, start, self._recorder.mark(compute=True))
+        self._recorder.span(action, start, self._recorder.mark())
         for tap in taps:
             self._await(tap.payload)
         if self._made is not None:
@@ -165,5 +165,5 @@ class Worker:
     def _finish(self, posted: Posted) -> None:
         pending, span = posted
         pending.wait()
-        # On CUDA `wait` holds the stream up, not this thread.
-        self._recorder.close(span, self._recorder.mark(compute=True))
+        # On CUDA `wait` holds the stream up, not this thread, and the mark is the stream's.
+        self._recorder.close(span, self._recorder.mark())

@@ -57,9 +57,9 @@ class _Batch(NamedTuple):
     """Passes of equally many tokens that go through a layer's products together, by their place among the inputs."""
 
     places: tuple[int, ...]
-    turn: Rotation  # [B, n, 1, E/2]
+    turn: Rotation  # [B, n, 1, E/2, 2]
     time_BD: Tensor
-    modulation_B6D: Tensor
+    modulation_LB6D: Tensor  # by layer held here
 
 
 class Forward:
@@ -86,6 +86,7 @@ class Forward:
         self._batches = [self._prepared(places) for places in _together(inputs, fused=fused)]
         self._tokens = [self._embedded(batch) for batch in self._batches] if hidden is None else self._taken_up(hidden)
         self._queries: list[Tensor] = []
+        self._windows = [_side_by_side([past.slot for past in given.reads]) for given in inputs]
 
     def run(self, between: Callable[[int], None] | None = None) -> list[Tensor]:
         """Every layer held here, then the flows; `between` is called in each after it projects, before it attends."""
@@ -101,7 +102,8 @@ class Forward:
         """A layer's queries, kept here, and its K/V, left in each pass's own slot."""
         layer, self._queries = self._wan.transformer.blocks[index], []
         for batch, tokens_BnD in zip(self._batches, self._tokens, strict=True):
-            projected = self._wan.project(layer, tokens_BnD, batch.modulation_B6D, batch.turn)
+            modulation_B6D = batch.modulation_LB6D[index - self.layers.start]
+            projected = self._wan.project(layer, tokens_BnD, modulation_B6D, batch.turn)
             query_BNHE, key_BNHE, value_BNHE = projected if self._group is None else self._group.to_heads(*projected)
             self._queries.append(query_BNHE)
             for at, place in enumerate(batch.places):
@@ -116,19 +118,21 @@ class Forward:
         for number, (batch, query_BNHE) in enumerate(zip(self._batches, self._queries, strict=True)):
             mixed = []
             for place, query_1NHE in zip(batch.places, query_BNHE.split(1), strict=True):
-                key_1MHE, value_1MHE = self._read(self._inputs[place].reads, index)
+                key_1MHE, value_1MHE = self._read(place, index)
                 mixed.append(attend(query_1NHE, key_1MHE, value_1MHE, backend))
-            mixed_BnHE = mixed[0] if len(mixed) == 1 else torch.cat(mixed)
+            mixed_BnHE = _cat(mixed)
             if self._group is not None:
                 mixed_BnHE = self._group.to_tokens(mixed_BnHE)
             text = _stacked([self._inputs[place].text[index] for place in batch.places])
-            tokens_BnD = self._tokens[number]
-            self._tokens[number] = self._wan.absorb(layer, tokens_BnD, mixed_BnHE, batch.modulation_B6D, text, backend)
+            modulation_B6D = batch.modulation_LB6D[index - self.layers.start]
+            self._tokens[number] = self._wan.absorb(
+                layer, self._tokens[number], mixed_BnHE, modulation_B6D, text, backend
+            )
 
     @property
     def hidden(self) -> Tensor:
         """The tokens [sum of n, D] after the last layer so far, in the order of the inputs."""
-        return torch.cat(self._in_order(self._tokens))
+        return _cat(self._in_order(self._tokens))
 
     @torch.no_grad()
     def flows(self) -> list[Tensor]:
@@ -156,22 +160,22 @@ class Forward:
             _turn(spec.head_dim, given.start_frame, given.latents_CThw.shape[1], *grid, self._wan.device)
             for given in passes
         ]
-        turn = Rotation(*(torch.stack(parts) for parts in zip(*turns, strict=True)))
+        turn_BN1P2 = _stack([turn.turn_N1P2 for turn in turns])
         if self._group is not None:
-            turn = Rotation(*(self._group.part(part, 1) for part in turn))
-        times = [self._wan.times(given.timestep) for given in passes]
-        time_BD, modulation_B6D = (torch.cat(parts) for parts in zip(*times, strict=True))
-        return _Batch(places, turn, time_BD, modulation_B6D)
+            turn_BN1P2 = self._group.part(turn_BN1P2, 1)
+        time_BD = _cat([self._wan.times(given.timestep)[0] for given in passes])
+        modulation_LB6D = _cat([self._wan.modulations(given.timestep, self.layers) for given in passes], dim=1)
+        return _Batch(places, Rotation(turn_BN1P2), time_BD, modulation_LB6D)
 
     def _embedded(self, batch: _Batch) -> Tensor:
-        latents_BCThw = torch.stack([self._inputs[place].latents_CThw for place in batch.places])
+        latents_BCThw = _stack([self._inputs[place].latents_CThw for place in batch.places])
         tokens_BND = tokens_of(self._wan.transformer, latents_BCThw)
         return tokens_BND if self._group is None else self._group.part(tokens_BND, 1)
 
     def _taken_up(self, hidden: Tensor) -> list[Tensor]:
         per_frame = self._wan.spec.tokens_per_frame
         parts = hidden.split([given.latents_CThw.shape[1] * per_frame for given in self._inputs])
-        return [torch.stack([parts[place] for place in batch.places]) for batch in self._batches]
+        return [_stack([parts[place] for place in batch.places]) for batch in self._batches]
 
     def _in_order(self, of_batches: Sequence[Tensor]) -> list[Tensor]:
         found = {
@@ -184,14 +188,20 @@ class Forward:
     def _of_layer(self, slot: Tensor, index: int) -> Tensor:
         return slot[(index - self.layers.start) % len(slot)]
 
-    def _read(self, reads: Sequence[Past], index: int) -> tuple[Tensor, Tensor]:
+    def _read(self, place: int, index: int) -> tuple[Tensor, Tensor]:
         """Keys and values [1, M, H, E] of all that a pass attends to in a layer."""
+        reads, window = self._inputs[place].reads, self._windows[place]
+        moved = any(past.shift for past in reads)
+        if window is not None and not moved:
+            key_1MHE, value_1MHE = self._of_layer(window, index).split(1)
+            return key_1MHE, value_1MHE
         slots = [self._of_layer(past.slot, index) for past in reads]
         keys = [
             slot[0] if past.shift == 0 else rotate(slot[0], _move(self._wan.spec.head_dim, past.shift, slot.device))
             for past, slot in zip(reads, slots, strict=True)
         ]
-        return _joined(keys)[None], _joined([slot[1] for slot in slots])[None]
+        value_MHE = _cat([slot[1] for slot in slots]) if window is None else self._of_layer(window, index)[1]
+        return _cat(keys)[None], value_MHE[None]
 
 
 def run_pass(wan: CausalWan, given: PassInput) -> Tensor:
@@ -209,26 +219,36 @@ def _together(inputs: Sequence[PassInput], *, fused: bool) -> list[tuple[int, ..
     return [tuple(places) for places in by_frames.values()]
 
 
-def _joined(parts: Sequence[Tensor]) -> Tensor:
-    """Tensors [N, H, E] joined along tokens: a view where they lie one after another in one buffer."""
-    first, tokens = parts[0], sum(len(part) for part in parts)
-    end = first.storage_offset()
-    for part in parts:
-        if part.storage_offset() != end or not _same_buffer(part, first):
-            return torch.cat(list(parts))
-        end += len(part) * part.stride(0)
-    return first.as_strided((tokens, *first.shape[1:]), first.stride())
+def _side_by_side(slots: Sequence[Tensor]) -> Tensor | None:
+    """One view [layers, 2, sum of N, H, E] of slots that lie one after another in one buffer; None if they do not."""
+    first = slots[0]
+    end, step = first.storage_offset(), first.stride(2)
+    for slot in slots:
+        alike = slot.stride() == first.stride() and len(slot) == len(first)
+        if not alike or slot.storage_offset() != end or not _same_buffer(slot, first):
+            return None
+        end += slot.shape[2] * step
+    tokens = sum(slot.shape[2] for slot in slots)
+    return first.as_strided((*first.shape[:2], tokens, *first.shape[3:]), first.stride())
 
 
 def _same_buffer(one: Tensor, other: Tensor) -> bool:
-    return one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr() and one.stride() == other.stride()
+    return one is other or one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr()
+
+
+def _cat(parts: Sequence[Tensor], dim: int = 0) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim)
+
+
+def _stack(parts: Sequence[Tensor]) -> Tensor:
+    return parts[0][None] if len(parts) == 1 else torch.stack(list(parts))
 
 
 def _stacked(views: Sequence[TextView]) -> TextView:
     """Text views of passes that run as one batch."""
     if all(view is views[0] for view in views):
         return TextView(*(part.expand(len(views), *part.shape) for part in views[0]))
-    return TextView(*(torch.stack(parts) for parts in zip(*views, strict=True)))
+    return TextView(*(_stack(parts) for parts in zip(*views, strict=True)))
 
 
 @lru_cache(maxsize=ROTATIONS_KEPT)
@@ -242,4 +262,4 @@ def _move(head_dim: int, frames: int, device: torch.device) -> Rotation:
 
 
 def _to(turn: Rotation, device: torch.device) -> Rotation:
-    return Rotation(to_device(turn.cos_N1P, device), to_device(turn.sin_N1P, device))
+    return Rotation(to_device(turn.turn_N1P2, device))

@@ -9,13 +9,14 @@ numbers of an output patch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from diffusers import WanTransformer3DModel
 from diffusers.models.attention_dispatch import AttentionBackendName, dispatch_attention_fn
 from diffusers.models.transformers.transformer_wan import WanAttention, WanTransformerBlock
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.rotary import Rotation, rotate
 
@@ -41,12 +42,25 @@ def time_embedding(transformer: WanTransformer3DModel, timesteps_B: Tensor) -> t
     return time_BD, condition.time_proj(condition.act_fn(time_BD)).unflatten(1, (6, -1))
 
 
+def modulations(layers: Sequence[WanTransformerBlock], modulation_B6D: Tensor) -> Tensor:
+    """What scales and shifts a pass in each layer, [layers, B, 6, D] float32: shift, 1 + scale, gate before attention,
+    and the same before the feed-forward. It depends on the timestep alone.
+    """
+    tables_L16D = torch.stack([layer.scale_shift_table for layer in layers])
+    found_LB6D = tables_L16D + modulation_B6D.float()
+    found_LB6D[:, :, 1::3] += 1
+    return found_LB6D
+
+
 def project(
     layer: WanTransformerBlock, tokens_BnD: Tensor, modulation_B6D: Tensor, turn: Rotation
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """A layer up to its self-attention: query, key and value [B, n, H, E], the first two turned by position."""
-    shift, scale = (layer.scale_shift_table + modulation_B6D.float()).chunk(6, dim=1)[:2]
-    normed_BnD = (layer.norm1(tokens_BnD.float()) * (1 + scale) + shift).type_as(tokens_BnD)
+    """A layer up to its self-attention: query, key and value [B, n, H, E], the first two turned by position.
+
+    `modulation_B6D` is the layer's own, of `modulations`.
+    """
+    shift, scale = modulation_B6D.split(1, dim=1)[:2]
+    normed_BnD = _plus_product(shift, layer.norm1(tokens_BnD.float()), scale, tokens_BnD)
     attn = layer.attn1
     query = rotate(split_heads(attn, attn.norm_q(attn.to_q(normed_BnD))), turn)
     key = rotate(split_heads(attn, attn.norm_k(attn.to_k(normed_BnD))), turn)
@@ -62,16 +76,29 @@ def absorb(
     backend: AttentionBackendName,
 ) -> Tensor:
     """A layer from its self-attention's result on: the tokens [B, n, D] that the next layer begins with."""
-    _, _, gate, shift, scale, gate_ffn = (layer.scale_shift_table + modulation_B6D.float()).chunk(6, dim=1)
-    attn = layer.attn1
-    tokens_BnD = (tokens_BnD.float() + attn.to_out[0](mixed_BnHE.flatten(2)) * gate).type_as(tokens_BnD)
+    _, _, gate, shift, scale, gate_ffn = modulation_B6D.split(1, dim=1)
+    tokens_BnD = _plus_product(tokens_BnD, layer.attn1.to_out[0](mixed_BnHE.flatten(2)), gate, tokens_BnD)
     cross = layer.attn2
-    normed_BnD = layer.norm2(tokens_BnD.float()).type_as(tokens_BnD)
-    query_BnHE = split_heads(cross, cross.norm_q(cross.to_q(normed_BnD)))
+    query_BnHE = split_heads(cross, cross.norm_q(cross.to_q(_normed(layer.norm2, tokens_BnD))))
     mixed_BnHE = attend(query_BnHE, text.key_LHE, text.value_LHE, backend)
     tokens_BnD = tokens_BnD + cross.to_out[0](mixed_BnHE.flatten(2))
-    normed_BnD = (layer.norm3(tokens_BnD.float()) * (1 + scale) + shift).type_as(tokens_BnD)
-    return (tokens_BnD.float() + layer.ffn(normed_BnD).float() * gate_ffn).type_as(tokens_BnD)
+    normed_BnD = _plus_product(shift, layer.norm3(tokens_BnD.float()), scale, tokens_BnD)
+    return _plus_product(tokens_BnD, layer.ffn(normed_BnD), gate_ffn, tokens_BnD)
+
+
+def _plus_product(base: Tensor, one: Tensor, other: Tensor, like: Tensor) -> Tensor:
+    """base + one x other, computed in float32 and rounded once, to the type of `like`: one kernel."""
+    if torch.compiler.is_compiling():
+        return (base.float() + one.float() * other).type_as(like)
+    return torch.addcmul(base, one, other, out=torch.empty_like(like))
+
+
+def _normed(norm: nn.Module, tokens_BnD: Tensor) -> Tensor:
+    """Tokens normed in float32, in their own type."""
+    if isinstance(norm, nn.LayerNorm) and norm.weight.dtype == tokens_BnD.dtype:
+        # torch's kernel computes in float32 itself.
+        return nn.functional.layer_norm(tokens_BnD, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
+    return norm(tokens_BnD.float()).type_as(tokens_BnD)
 
 
 def attend(query_BnHE: Tensor, key_BMHE: Tensor, value_BMHE: Tensor, backend: AttentionBackendName) -> Tensor:

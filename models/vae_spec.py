@@ -12,7 +12,6 @@ from typing import NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-
 OVER_TIME = (27, 3)  # kernel sizes of convolutions that reach over three frames
 
 
@@ -79,7 +78,7 @@ class VaeSpec(BaseModel):
         return [(layers[0][0] + attention, layers[0][1]), *layers[1:]]
 
     def decode_state(self, height: int, width: int) -> int:
-        """Numbers that a decoder keeps from block to block: the last two frames that each convolution over time read."""
+        """Numbers that a decoder keeps from block to block: the last two frames each convolution over time has read."""
         convs = self._convs(height * width, 1, True)
         return sum(2 * conv.channels_in * conv.area for conv in convs if conv.kernel in OVER_TIME)
 

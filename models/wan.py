@@ -14,7 +14,8 @@ from diffusers import WanTransformer3DModel
 from torch import Tensor, nn
 
 from models.attention import NATIVE, backend_named, require_attention
-from models.layer import TextView, absorb, project, split_heads, time_embedding
+from models.device import to_device
+from models.layer import TextView, absorb, modulations, project, split_heads, time_embedding
 from models.spec import ModelSpec
 
 # Compiled forms of a layer's parts at most: batches of 1 to 8 passes, with one prompt or several, and first blocks.
@@ -37,6 +38,7 @@ class CausalWan(nn.Module):
         self.absorb: Callable[..., Tensor] = absorb
         self._graphs = False
         self._times: dict[tuple[float, torch.device], tuple[Tensor, Tensor]] = {}
+        self._modulations: dict[tuple[float, range, torch.device], Tensor] = {}
 
     @property
     def device(self) -> torch.device:
@@ -61,13 +63,25 @@ class CausalWan(nn.Module):
             views.append(TextView(key, split_heads(attn, attn.to_v(here_1LD))[0]))
         return tuple(views)
 
-    @torch.no_grad()
     def times(self, timestep: float) -> tuple[Tensor, Tensor]:
         """Time embedding [1, D] and modulation [1, 6, D] of a timestep; kept, as a stream has only a few."""
+        return self._time(timestep)
+
+    @torch.no_grad()
+    def _time(self, timestep: float) -> tuple[Tensor, Tensor]:
         key = timestep, self.device
         if key not in self._times:
-            self._times[key] = time_embedding(self.transformer, torch.tensor([timestep], device=self.device))
+            self._times[key] = time_embedding(self.transformer, to_device(torch.tensor([timestep]), self.device))
         return self._times[key]
+
+    @torch.no_grad()
+    def modulations(self, timestep: float, layers: range) -> Tensor:
+        """What a timestep does to some layers, [layers, 1, 6, D] (`models.layer.modulations`); kept likewise."""
+        key = timestep, layers, self.device
+        if key not in self._modulations:
+            chosen = [self.transformer.blocks[layer] for layer in layers]
+            self._modulations[key] = modulations(chosen, self._time(timestep)[1])
+        return self._modulations[key]
 
     def use_attention(self, name: str) -> None:
         """From now on attends with another backend, tried once where the weights are.

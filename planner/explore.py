@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 from planner.baselines import baselines
@@ -20,6 +20,8 @@ from planner.quick import at_best, least_period
 
 MAX_PARTS = 4  # of a decoder that is split
 BEATEN = "bound"  # refused because what it can reach at best is not enough
+
+Only = Callable[[Placement], bool]  # whether a placement is to be tried
 
 
 class Tried(NamedTuple):
@@ -50,12 +52,15 @@ def explore(
     limits: Limits,
     *,
     prune: bool = True,
+    only: Only | None = None,
 ) -> list[Tried]:
     """All that was tried, in the order of the patterns. What cannot beat the best so far is not laid out, if `prune`.
 
+    `only` chooses among placements where none is asked for.
+
     Raises InputError if a placement that was asked for goes with none of the patterns.
     """
-    tried = priced_cases(problem, patterns, placement, objective, limits)
+    tried = priced_cases(problem, patterns, placement, objective, limits, only=only)
     best = float("inf")
     for place in by_promise(tried):
         item = tried[place]
@@ -78,13 +83,14 @@ def priced_cases(
     limits: Limits,
     *,
     stream: bool = False,
+    only: Only | None = None,
 ) -> list[Tried]:
     """Everything to try with its costs and what it can reach at best, in a `stream` of its period; what cannot be done
     says why.
 
     Raises InputError if nothing of what was asked for goes together.
     """
-    candidates = _candidates(problem, patterns, placement, objective, limits)
+    candidates = _candidates(problem, patterns, placement, objective, limits, only)
     tried = [_priced(problem, item, objective, stream=stream) for item in candidates]
     if all(item.costs is None for item in tried if item.eligible):
         raise InputError(next(item.refused for item in tried if item.eligible))
@@ -129,6 +135,7 @@ def _candidates(
     placement: Placement | None,
     objective: Objective,
     limits: Limits,
+    only: Only | None,
 ) -> Iterator[Tried]:
     spec, size, decode = problem.model, problem.cluster.size, problem.workload.decode
     seen: set[tuple[str, str]] = set()
@@ -140,7 +147,7 @@ def _candidates(
                 if placement is not None
                 else all_placements(pattern, spec, problem.cluster, decode=decode, parts=_parts(problem), ranks=ranks)
             )
-            for where in found:
+            for where in found if placement is not None or only is None else filter(only, found):
                 if (str(pattern), str(where)) not in seen:
                     seen.add((str(pattern), str(where)))
                     yield Tried(pattern, where)

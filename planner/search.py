@@ -9,7 +9,7 @@ from planner.case import Case, price
 from planner.check import check
 from planner.errors import InfeasibleError, InputError
 from planner.evidence import evidence, stream_evidence
-from planner.explore import BEATEN, Tried, by_promise, chosen_patterns, explore, priced_cases
+from planner.explore import BEATEN, Only, Tried, by_promise, chosen_patterns, explore, priced_cases
 from planner.finish import Finished, finish, rows_of
 from planner.metrics import Metrics
 from planner.objective import OBJECTIVES, Limits, best_places, blame, score
@@ -46,6 +46,7 @@ class Ask(NamedTuple):
     placement: Placement | None
     objective: Objective
     limits: Limits
+    only: Only | None = None
 
 
 def plan(
@@ -55,6 +56,7 @@ def plan(
     placement: Placement | None = None,
     objective: Objective = "makespan",
     limits: Limits = Limits(),  # noqa: B008 - frozen value
+    only: Only | None = None,
     solve_s: float = 0.0,
     seed: int = 0,
     on_progress: Progress | None = None,
@@ -63,7 +65,8 @@ def plan(
 
     Of equally good plans the one that reads the cleanest context wins, then the shorter one, then the one whose blocks
     are finished earlier. Without a `pattern`, those the checkpoint tolerates are tried; a pattern asked for by name is
-    planned whatever the checkpoint tolerates, and then the plan carries a warning. `solve_s`: how long the exact
+    planned whatever the checkpoint tolerates, and then the plan carries a warning. Without a `placement`, those that
+    `only` says yes to are tried. `solve_s`: how long the exact
     solver may work on the best schedule's makespan; with 0 the same problem gives the same plan, byte for byte.
     `on_progress` gets (best, bound) in microseconds and the seconds gone. A clip of more than 500 blocks is planned as
     a stream: a short clip with a kernel that repeats.
@@ -75,7 +78,7 @@ def plan(
         raise InputError(f"solve_s: must be a number of seconds, 0 or more, not {solve_s}")
     if objective not in OBJECTIVES:
         raise InputError(f"objective: {objective!r} is none of {', '.join(OBJECTIVES)}")
-    ask = Ask(pattern, placement, objective, limits)
+    ask = Ask(pattern, placement, objective, limits, only)
     if problem.workload.blocks > LONGEST:
         made = _plan_stream(problem, ask, seed)
     elif objective == "period" and not problem.workload.switches:
@@ -92,7 +95,7 @@ def plan(
 def search(problem: Problem, ask: Ask, *, prune: bool = True) -> Search:
     """The best of all cases. Raises InfeasibleError if there is none."""
     patterns = _patterns(problem, ask)
-    tried = explore(problem, patterns, ask.placement, ask.objective, ask.limits, prune=prune)
+    tried = explore(problem, patterns, ask.placement, ask.objective, ask.limits, prune=prune, only=ask.only)
     asked = ask.limits.asked()
     best: Finished | None = None
     finished = 0
@@ -218,7 +221,9 @@ def _plan_for_period(problem: Problem, ask: Ask, seed: int) -> Plan:
 def _best_stream(problem: Problem, short: Problem, ask: Ask) -> Stream:
     """The short clip's case that makes the best stream of the problem's length."""
     by_period = ask.objective in ("makespan", "period")
-    tried = priced_cases(short, _patterns(short, ask), ask.placement, ask.objective, ask.limits, stream=True)
+    tried = priced_cases(
+        short, _patterns(short, ask), ask.placement, ask.objective, ask.limits, stream=True, only=ask.only
+    )
     best: Stream | None = None
     least = float("inf")
     for place in by_promise(tried):

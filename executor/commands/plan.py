@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     "--objective", type=click.Choice(OBJECTIVES), default="makespan", show_default=True, help="What to minimise."
 )
 @limit_options
+@click.option("--runnable", is_flag=True, help="Try only placements that 'run' can execute.")
 @click.option("--solve", "solve_s", type=float, default=0.0, help="Seconds for the exact solver.  [default: 0]")
 @click.option("--why", is_flag=True, help="Show what else was tried and why it lost.")
 @click.option("-o", "--output", default="-", help="Where the plan goes.  [default: standard output]")
@@ -31,6 +32,7 @@ def plan(
     pattern_text: str | None,
     placement_text: str | None,
     objective: Objective,
+    runnable: bool,
     solve_s: float,
     why: bool,
     output: str,
@@ -40,6 +42,7 @@ def plan(
 ) -> None:
     """Find the best schedule for a problem, and prove how good it is."""
     from executor.describe import COLUMNS, alternatives, plan_lines
+    from executor.executable import beyond, is_executable, require_executable
     from planner.files import write_bytes, write_document
     from planner.patterns import Pattern
     from planner.placement import Placement
@@ -59,9 +62,12 @@ def plan(
         placement=placement,
         objective=objective,
         limits=limits,
+        only=is_executable if runnable else None,
         solve_s=solve_s,
         on_progress=tell,
     )
+    if runnable:
+        require_executable(found, problem)  # a placement that was named is tried whatever it is
     if save_problem:
         write_document(problem, save_problem)
     if text:
@@ -70,5 +76,7 @@ def plan(
         write_document(found, output)
     for line in plan_lines(found, problem):
         click.echo(line, err=True)
+    if lacking := beyond(found, problem):
+        click.echo(f"not to be run yet: {lacking}; --runnable leaves such plans out", err=True)
     if why:
         print_table(COLUMNS, list(alternatives(found)), err=True)

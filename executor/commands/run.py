@@ -96,15 +96,18 @@ def _asked(
         return problem_and_plan(problem_file, plan_file)
     if problem_file is not None or known is None:
         raise input_error("name PROBLEM and PLAN, or go on with the run in a folder by --resume")
+    from executor.run_folder import place_of
+
     if count is None:
-        return problem_and_plan(str(folder / PROBLEM), str(folder / PLAN))
+        return problem_and_plan(*(str(place_of(folder, name)) for name in (PROBLEM, PLAN)))
+    from executor.executable import is_executable
     from planner.files import read_document
     from planner.problem import Problem
     from planner.search import plan
 
-    whole = read_document(Problem, str(folder / PROBLEM))
+    whole = read_document(Problem, str(place_of(folder, PROBLEM)))
     fewer = whole.model_copy(update={"cluster": whole.cluster.first(count)})
-    return fewer, plan(fewer, pattern=known.pattern)
+    return fewer, plan(fewer, pattern=known.pattern, only=is_executable)
 
 
 def _raw(target: str, kind: Literal["rgb24", "y4m"], fps: float) -> Callable[[], AbstractContextManager[FrameSink]]:
@@ -123,6 +126,7 @@ def _raw(target: str, kind: Literal["rgb24", "y4m"], fps: float) -> Callable[[],
 
 def _tell(clip: Clip, chosen: Plan, problem: Problem, folder: Path) -> None:
     """Writes the video from the blocks on disk and the trace, and says what came of the run."""
+    from executor.run_folder import place_of
     from planner.files import write_document
 
     assert clip.start is not None
@@ -134,7 +138,7 @@ def _tell(clip: Clip, chosen: Plan, problem: Problem, folder: Path) -> None:
     if clip.start.cut.block:
         click.echo(_went_on(clip.start, problem), err=True)
         return
-    write_document(clip.trace, str(folder / TRACE))
+    write_document(clip.trace, str(place_of(folder, TRACE)))
     describe_trace(clip.trace, chosen, problem)
 
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from executor.channel import Channel
-from executor.errors import RankError
+from executor.errors import RankError, WorldError
 from executor.forked import on_local_ranks
 from executor.local_channel import LocalWorld
 from executor.process_group import World, joined
-from executor.torch_channel import TorchChannel, Wiring, wiring
+from executor.torch_channel import TorchChannel, Wiring, require_streams, wiring
 from planner.action import Payload
 from planner.cluster import Cluster
 from planner.patterns import Pattern
@@ -78,12 +78,11 @@ def work_together(channel: Channel) -> list[list[float]]:
     coming = [channel.receive(FIRST, room, before, live=True) for room in rooms]
     found = []
     for step in range(3):
-        outs = {
-            peer: torch.tensor([10.0 * channel.rank + step]) for peer in range(channel.size) if peer != channel.rank
-        }
-        came = {peer: torch.zeros(1) for peer in outs}
+        peers = [peer for peer in range(channel.size) if peer != channel.rank]
+        outs = {peer: [torch.tensor([10.0 * channel.rank]), torch.tensor([float(step)])] for peer in peers}
+        came = {peer: [torch.zeros(1), torch.zeros(1)] for peer in peers}
         channel.exchange(outs, came).wait()
-        found.append([came[peer].item() for peer in sorted(came)])
+        found.append([sum(part.item() for part in came[peer]) for peer in sorted(came)])
     for pending in coming + layers:
         pending.wait()
     return [*found, [room.item() for room in rooms]]
@@ -105,11 +104,46 @@ def test_gloo_ranks_work_together() -> None:
     assert on_local_ranks(3, over_gloo(lambda channel: channel.gather(work_together(channel))))[0] == WORKED
 
 
+def test_a_rank_may_not_have_more_groups_than_streams() -> None:
+    links = [(0, peer, live) for peer in range(1, 16) for live in (False, True)]
+    require_streams(Wiring({}, links, [tuple(range(16))]))
+    with pytest.raises(WorldError, match="rank 0 would exchange with others in 32 ways"):
+        require_streams(Wiring({}, [*links, (1, 0, False)], [tuple(range(16))]))
+    require_streams(Wiring({}, [], []))
+
+
+def kv_from_slot_to_slot(channel: Channel) -> list[bool]:
+    """K/V in slots that lie otherwise on either end, whole and layer by layer, small and large."""
+    other, found = 1 - channel.rank, []
+    for heads in (1, 256):
+        numbers = torch.arange(2 * 2 * 64 * heads * 16.0).view(2, 2, 64, heads, 16)
+        slots = torch.zeros(2, 2, 2 + channel.rank, 64, heads, 16)
+        own, room = slots[:, :, 0], slots[:, :, 1]
+        own.copy_(numbers + channel.rank)
+        for live in (False, True):
+            room.zero_()
+            leaving = [channel.send(FIRST, part, other, live=live) for part in (own if live else [own])]
+            coming = [channel.receive(FIRST, part, other, live=live) for part in (room if live else [room])]
+            for pending in coming + leaving:
+                pending.wait()
+            found += [torch.equal(room, numbers + other), torch.equal(own, numbers + channel.rank)]
+    return found
+
+
+def test_threads_send_from_slot_to_slot() -> None:
+    assert on_threads(2, kv_from_slot_to_slot) == [[True] * 8] * 2
+
+
+@pytest.mark.dist
+def test_gloo_sends_from_slot_to_slot() -> None:
+    assert on_local_ranks(2, over_gloo(kv_from_slot_to_slot)) == [[True] * 8] * 2
+
+
 def test_an_exchange_may_have_nothing_to_send_or_to_get() -> None:
     world = LocalWorld(2)
     room = torch.zeros(1)
-    world.channel(0).exchange({1: torch.ones(1)}, {}).wait()
-    world.channel(1).exchange({}, {0: room}).wait()
+    world.channel(0).exchange({1: [torch.ones(1)]}, {}).wait()
+    world.channel(1).exchange({}, {0: [room]}).wait()
     assert room.item() == 1
 
 

@@ -63,6 +63,27 @@ def test_so_do_processes(pattern: str, placement: str) -> None:
 
 @pytest.mark.dist
 @pytest.mark.parametrize(
+    ("pattern", "placement"),
+    [
+        ("sequential", "free*ulysses:2@2"),
+        ("cascade:1:live-causal", "step"),
+        ("cascade:1:live-joint", "block*ulysses:2@4"),
+        ("layers", "ring@2"),
+    ],
+)
+def test_so_do_processes_whose_links_and_gangs_are_groups(
+    pattern: str, placement: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As over NCCL: each link and gang a group, transfers posted as batches; K/V in pieces, however small."""
+    monkeypatch.setattr("executor.torch_channel.groups_of", lambda: "gloo")
+    monkeypatch.setattr("executor.pieces.PIECE_BYTES", 1)
+    chosen = case(problem(4), pattern, placement)
+    clip = execute(chosen.plan, chosen.problem, chosen.model, prompts=chosen.prompts, seed=SEED)
+    require_equal(chosen, clip, reference(chosen))
+
+
+@pytest.mark.dist
+@pytest.mark.parametrize(
     ("pattern", "placement"), [("sequential", "free"), ("cascade:1:live-joint", "block@2"), ("layers", "ring@2")]
 )
 def test_prompts_switch_between_processes(pattern: str, placement: str) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from executor.errors import WorldError
-from executor.executable import require_executable
+from executor.executable import MOST_BLOCKS, beyond, is_executable, require_executable
+from models.catalog import load_spec
 from planner.cluster import Cluster
 from planner.patterns import Pattern, all_patterns
-from planner.placement import all_placements
+from planner.placement import Placement, all_placements
 from planner.problem import Problem
+from planner.search import plan
 from planner.workload import Workload
 from tests.planner.clips import costed, plan_of
 from tests.tiny import TINY_SPEC
@@ -38,5 +40,25 @@ def test_every_pattern_can_be_executed(pattern: Pattern) -> None:
 )
 def test_what_is_to_come(placement: str, message: str) -> None:
     chosen = plan_of(costed(problem(), Pattern.sequential(TINY_SPEC), placement))
-    with pytest.raises(WorldError, match=rf"^{message}: can be planned and simulated, not executed yet$"):
+    with pytest.raises(
+        WorldError, match=rf"^{message}: can be planned and simulated, not executed yet; see plan --runnable$"
+    ):
         require_executable(chosen, problem())
+
+
+def test_only_what_can_run_is_planned_if_asked() -> None:
+    spec = load_spec("toy")
+    given = Problem(model=spec, cluster=Cluster.of("cpu-core", 3), workload=Workload(blocks=7))
+    joint = Pattern.parse("cascade:1:live-joint", spec)
+    best, runnable = plan(given, pattern=joint), plan(given, pattern=joint, only=is_executable)
+    assert "parts" in beyond(best, given)  # or this test shows nothing
+    require_executable(runnable, given)
+    assert all(is_executable(Placement.parse(item.placement)) for item in runnable.alternatives if not item.name)
+
+
+def test_a_clip_too_long_to_keep_account_of_is_refused() -> None:
+    given = problem(1)
+    chosen = plan_of(costed(given, Pattern.sequential(TINY_SPEC), "free"))
+    for blocks, refused in ((MOST_BLOCKS, False), (MOST_BLOCKS + 1, True)):
+        longer = given.model_copy(update={"workload": Workload(blocks=blocks)})
+        assert (f"a clip of {blocks} blocks" in beyond(chosen, longer)) is refused

@@ -132,6 +132,11 @@ def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
         RawWriter(tmp_path / "x", kind="gif")  # type: ignore[arg-type]
     with pytest.raises(OutputError, match="cannot be opened for writing"):
         RawWriter(tmp_path / "nowhere" / "x")
+    reader, gone = os.pipe()
+    os.close(gone)
+    with pytest.raises(OutputError, match=f"descriptor {gone}: is not open"):
+        RawWriter(gone)
+    os.close(reader)
     with pytest.raises(OutputError, match="cannot be written after 0 whole frames"):
         RawWriter(os.open(os.devnull, os.O_RDONLY)).write(0, clip(1))
     out = RawWriter(tmp_path / "x")

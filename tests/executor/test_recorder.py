@@ -17,8 +17,8 @@ PASS = Action(Kind.DENOISE, 0, 0)
 
 def test_spans_count_from_the_start() -> None:
     recorder = Recorder(CPU, time.monotonic_ns() - 5_000_000)
-    start = recorder.mark(compute=True)
-    recorder.span(PASS, start, recorder.mark(compute=True))
+    start = recorder.mark()
+    recorder.span(PASS, start, recorder.mark())
     ((action, begin, end),) = recorder.rows()
     assert action == PASS
     assert 5_000 <= begin <= end

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from executor.errors import OutputError, RankError, StateError
 from executor.launch import Clip
-from executor.run_folder import RUN, Keep
+from executor.run_folder import RUN, Keep, claimed, place_of
 from executor.saved import Finished, Piece, Saved
 from executor.store import Store
 from tests.executor.runs import (
@@ -48,6 +49,20 @@ def test_a_folder_is_not_run_over_by_accident(kept: Keep, tmp_path: Path) -> Non
         run(ONE, kept._replace(resume="no"))
 
 
+def test_any_block_of_another_run_keeps_one_from_beginning(kept: Keep, tmp_path: Path) -> None:
+    store = Store(tmp_path / "other")
+    store.prepare()
+    shutil.copy(kept.folder / str(Finished(0, True)), store.folder / str(Finished(1, True)))
+    with pytest.raises(StateError, match=r"blocks of a run whose run\.json is gone"):
+        run(ONE, Keep(store.folder, 1))
+
+
+def test_a_run_that_made_nothing_may_be_begun_anew(kept: Keep) -> None:
+    for saved in [Finished(block, True) for block in range(5)] + sorted(state_of(kept.folder), key=str):
+        (kept.folder / str(saved)).unlink(missing_ok=True)
+    assert same(run(ONE, kept._replace(resume="no")), uninterrupted(cascade(2), True))
+
+
 def test_another_run_is_refused_with_what_differs(kept: Keep) -> None:
     told: dict[str, Callable[[], Clip]] = {
         r"seed was 0, is 1$|seed was 0, is 1;": lambda: run(ONE, kept, seed=1),
@@ -77,6 +92,30 @@ def test_a_damaged_record_is_refused(kept: Keep) -> None:
     place.symlink_to("elsewhere.json")
     with pytest.raises(StateError, match=r"run\.json: is a link"):
         run(ONE, kept)
+
+
+def test_two_runs_do_not_share_a_folder(kept: Keep) -> None:
+    with claimed(kept), pytest.raises(StateError, match=f"{kept.folder}: another run is at work in it"):
+        run(ONE, kept)
+    assert same(run(ONE, kept), uninterrupted(cascade(2), True))
+
+
+def test_a_lock_that_is_a_link_is_not_followed(kept: Keep, tmp_path: Path) -> None:
+    (kept.folder / ".lock").unlink(missing_ok=True)
+    (kept.folder / ".lock").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(StateError, match=r"\.lock: cannot be made .* remove what is there"):
+        run(ONE, kept)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_documents_are_files_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "link.json").symlink_to("/dev/null")
+    os.mkfifo(tmp_path / "pipe.json")
+    for name in ("link.json", "pipe.json"):
+        with pytest.raises(StateError, match=f"{name}: is a link or no file"):
+            place_of(tmp_path, name)
+    (tmp_path / "file.json").touch()
+    assert [place_of(tmp_path, name).name for name in ("file.json", "none.json")] == ["file.json", "none.json"]
 
 
 # -- damaged files -----------------------------------------------------------------------------------

@@ -102,3 +102,24 @@ def test_a_contact_sheet_has_a_row_per_clip(tmp_path: Path) -> None:
     assert sheet.shape == (2 * (14 + 32), 4 * 32, 3)
     assert (sheet[14:46] == 10).all()
     assert (sheet[60:] == 250).all()
+
+
+def test_a_link_in_the_folder_is_not_followed(tmp_path: Path) -> None:
+    folder, mine = tmp_path / "run", tmp_path / "mine"
+    folder.mkdir()
+    mine.write_text("precious")
+    for name in ("clip.mp4", ".clip.mp4.part.mp4"):
+        (folder / name).symlink_to(mine)
+    write_mp4(clip(2, 50), folder / "clip.mp4")
+    assert mine.read_text() == "precious"
+    assert not (folder / "clip.mp4").is_symlink()
+
+
+def test_a_full_disk_is_an_error_with_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("executor.video.PyAVPlugin.write_frame", full)
+    with pytest.raises(OutputError, match=r"clip\.mp4: cannot be written \(No space left on device\); make room"):
+        write_mp4(clip(2, 50), tmp_path / "clip.mp4")
+    assert list(tmp_path.iterdir()) == []

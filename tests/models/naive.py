@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import torch
+from diffusers.models.transformers.transformer_wan import WanTransformerBlock
 from torch import Tensor
 
 from models.codec import Codec
@@ -45,7 +46,7 @@ def lock_step(wan: CausalWan, jobs: Sequence[Job]) -> list[tuple[Tensor, Layers]
     for index, layer in enumerate(transformer.blocks):
         queries = []
         for place, turn in enumerate(turns):
-            query, key, value = project(layer, tokens[place], times[place][1], turn)
+            query, key, value = project(layer, tokens[place], _modulation(layer, times[place][1]), turn)
             queries.append(query)
             made[place].append((key, value))
         for place, job in enumerate(jobs):
@@ -54,12 +55,19 @@ def lock_step(wan: CausalWan, jobs: Sequence[Job]) -> list[tuple[Tensor, Layers]
             values = torch.cat([v for (_, v), _ in read], dim=1)
             mixed = attend(queries[place], keys, values, wan.attention)
             text = TextView(*(part[None] for part in job.text[index]))
-            tokens[place] = absorb(layer, tokens[place], mixed, times[place][1], text, wan.attention)
+            tokens[place] = absorb(
+                layer, tokens[place], mixed, _modulation(layer, times[place][1]), text, wan.attention
+            )
     flows = [
         from_patches(transformer, to_patches(transformer, x, time), job.latents_CThw[None].shape)[0]
         for x, (time, _), job in zip(tokens, times, jobs, strict=True)
     ]
     return list(zip(flows, made, strict=True))
+
+
+def _modulation(layer: WanTransformerBlock, modulation_16D: Tensor) -> Tensor:
+    shift, scale, gate, shift_ffn, scale_ffn, gate_ffn = (layer.scale_shift_table + modulation_16D.float()).unbind(1)
+    return torch.stack((shift, scale + 1, gate, shift_ffn, scale_ffn + 1, gate_ffn), dim=1)
 
 
 def window(spec: ModelSpec, block: int) -> list[tuple[int, int]]:

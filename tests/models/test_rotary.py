@@ -42,14 +42,14 @@ def test_angles_are_those_of_diffusers_table(head_dim: int, start: int) -> None:
 
 
 def test_a_pair_is_turned_by_its_angle() -> None:
-    quarter = Rotation(torch.tensor([[[0.0, 1.0]]]), torch.tensor([[[1.0, 0.0]]]))  # 90 degrees, and none
+    quarter = Rotation(torch.tensor([[[[0.0, 1.0], [1.0, 0.0]]]]))  # 90 degrees, and none
     assert rotate(torch.tensor([[[1.0, 2.0, 3.0, 4.0]]]), quarter).tolist() == [[[-2.0, 1.0, 3.0, 4.0]]]
 
 
 def test_angles_by_hand() -> None:
     """Head dim 14: time pairs turn by f, f / 10000^(1/3), f / 10000^(2/3); rows and columns by y, y / 100."""
-    cos, sin = rotation(14, 7, 2, *GRID)
-    angles = torch.atan2(sin, cos)[-1, 0].tolist()  # the last token: frame 8, row 1, column 2
+    turn = rotation(14, 7, 2, *GRID)
+    angles = torch.atan2(turn.sin_N1P, turn.cos_N1P)[-1, 0].tolist()  # the last token: frame 8, row 1, column 2
     time = [8 - 2 * math.pi, 8 * 10000 ** (-1 / 3), 8 * 10000 ** (-2 / 3)]
     assert angles == pytest.approx([*time, 1, 0.01, 2, 0.02], abs=1e-5)
 
