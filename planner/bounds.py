@@ -140,8 +140,10 @@ def _busiest_link(load: _Load) -> int:
     ways: dict[tuple[int, int, int], Job] = {}  # by payload and wire: when it is made, 0, and what follows
     for task, reads in enumerate(instance.inputs):
         for maker, payload in reads:
+            if payload == ORDER or payload in streamed or maker in instance.gangs:
+                continue  # which of a gang's units made a payload is not known here
             (source, *others), (target, *further) = load.units[maker], load.units[task]
-            if payload == ORDER or payload in streamed or others or further or source == target:
+            if others or further or source == target:
                 continue
             made, after = sum(load.jobs[maker][:2]), sum(load.jobs[task][1:])
             known = ways.get((payload, source, target), (0, 0, 0))

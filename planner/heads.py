@@ -77,7 +77,8 @@ class Travels:
         self._wires = instance.wires
         self._bytes = instance.payload_bytes
         self._layers = instance.layers
-        self._units = units
+        # Any unit of a gang may be the one that made a payload.
+        self._units = [instance.gangs.get(task, found) for task, found in enumerate(units)]
         self._streamed = {live.payload for lives in instance.live.values() for live in lives}
         self._least: dict[tuple[Units, Units, int], int] = {}
 

@@ -78,7 +78,7 @@ def _links(instance: Instance, work: _Work) -> Edges:
         for maker, payload in reads:
             if work.chain[task] != NO_CHAIN and work.chain[task] == work.chain[maker]:
                 longest[maker] = NEVER
-            elif payload != ORDER and set(work.units[maker]) & set(work.units[task]):
+            elif payload != ORDER and maker not in instance.gangs and set(work.units[maker]) & set(work.units[task]):
                 longest[maker] = max(longest.get(maker, 0), travels.whole_us(maker, task, payload))
         links[task] = list(longest.items())
     return links
