@@ -17,7 +17,6 @@ from executor.part import part_of
 from executor.passes import Between, Passes
 from executor.warm_up import warm_up
 from models.codec import State, StreamDecoder, StreamEncoder
-from models.device import to_device
 from models.layer import TextView
 from models.loaded import LoadedModel
 from planner.action import Action, Kind, Payload
@@ -88,8 +87,6 @@ class Rank:
         """Runs each kind of work on throw-away tensors, so that first-call costs fall outside the clip."""
         if self._denoises:
             warm_up(self._model.wan, self.held, self._some_text())
-            for prompt in range(0 if self._flow.encodes_text else len(self._prompts)):
-                self._text(prompt)
         if self._decoder is not None:
             for block in range(2):  # a stream's first block, then another
                 shape, dtype = self.held.shape(Payload("latents", block))
@@ -167,7 +164,7 @@ class Rank:
 
     def _encode_text(self, action: Action) -> None:
         embeds = self._model.embed_prompt(self._prompts[action.block])
-        self.held.put(Payload("text", action.block), to_device(embeds, self.device).to(self._model.wan.dtype))
+        self.held.put(Payload("text", action.block), embeds.to(self.device, self._model.wan.dtype))
 
     def _text(self, prompt: int) -> Sequence[TextView]:
         """A prompt as the transformer's layers read it."""

@@ -7,14 +7,11 @@ from collections.abc import Sequence
 import torch
 
 from executor.held import Held
-from models.device import pin_ahead
 from models.forward import Forward, PassInput, Past
 from models.layer import TextView
-from models.sampler import after_step, block_noise
 from models.wan import CausalWan
 
 TIMES = 2
-UNDER_WAY = 8  # copies to the device that the host has asked for and that are not made yet
 
 
 def warm_up(wan: CausalWan, held: Held, text: Sequence[TextView]) -> None:
@@ -32,20 +29,6 @@ def warm_up(wan: CausalWan, held: Held, text: Sequence[TextView]) -> None:
             Forward(wan, [given], layers=held.part.layers, hidden=_hidden(wan, held)).run()
     for block in blocks:
         slots.give_back(block, 0)
-    _steps(wan, held)
-
-
-def _steps(wan: CausalWan, held: Held) -> None:
-    """What every step of a block takes besides the pass: its noise, what its timestep does, and the clean latents."""
-    spec = wan.spec
-    for block in range(2):  # a stream's first block, then another
-        latents_CThw = block_noise(spec, 0, block, 0, held.device)
-        pin_ahead(latents_CThw, UNDER_WAY, held.device)
-        for step in range(spec.block_steps(block)):
-            wan.modulations(spec.timestep(block, step), held.part.layers)
-            after_step(spec, latents_CThw, latents_CThw.to(wan.dtype), 0, block, step)
-        if spec.clean_pass:
-            wan.modulations(spec.context_timestep, held.part.layers)
 
 
 def _hidden(wan: CausalWan, held: Held) -> torch.Tensor | None:
