@@ -12,7 +12,7 @@ import torch
 
 from executor.errors import ExecutorError
 from executor.launch import Clip, execute
-from executor.profiling import profile
+from executor.measuring.profiling import profile
 from models.generate import generate
 from models.loaded import LoadedModel
 from models.toy.model import load_toy
@@ -150,8 +150,8 @@ def _compare(model: LoadedModel, pattern: Pattern, clip: Clip, blocks: int, seed
 
 def save_demo(demo: Demo, out: Path) -> Path:
     """Writes videos, pictures, plans, traces and `report.md` into `out`; returns the report's path."""
+    from executor.output.video import SCALE, write_contact_sheet, write_mp4
     from executor.report import report, timelines
-    from executor.video import SCALE, write_contact_sheet, write_mp4
     from planner.files import write_bytes, write_document
     from planner.perfetto import to_perfetto
     from planner.timeline import plot_timelines

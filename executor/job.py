@@ -11,24 +11,24 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from executor.bind import Rank
-from executor.causes import tells_memory
-from executor.channel import Channel
+from executor.channels.channel import Channel
+from executor.channels.local_channel import LocalWorld
+from executor.channels.packed import PackedChannel
+from executor.channels.torch_channel import TorchChannel, wiring
 from executor.errors import RankError
-from executor.fingerprint import facts
-from executor.forked import on_local_ranks
-from executor.kept_share import KeptShare
-from executor.local_channel import LocalWorld
+from executor.keeping.kept_share import KeptShare
+from executor.keeping.run_folder import Keep, RunRecord, Start, agreed, claimed, opened
 from executor.options import RunOptions
-from executor.packed import PackedChannel
-from executor.part import part_of
-from executor.process_group import World, device_of, joined
-from executor.pulse import State, Told, untold
-from executor.recorder import Recorder
-from executor.run_folder import Keep, RunRecord, Start, agreed, claimed, opened
-from executor.torch_channel import TorchChannel, wiring
+from executor.rank.bind import Rank
+from executor.rank.part import part_of
+from executor.rank.recorder import Recorder
+from executor.rank.worker import Worker
 from executor.weights import Weights
-from executor.worker import Worker
+from executor.world.causes import tells_memory
+from executor.world.fingerprint import facts
+from executor.world.forked import on_local_ranks
+from executor.world.process_group import World, device_of, joined
+from executor.world.pulse import State, Told, untold
 from models.errors import BlockcascadeError
 from models.loaded import LoadedModel
 from planner.action import Action, TimedAction

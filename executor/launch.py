@@ -16,19 +16,19 @@ from torch import Tensor
 from executor.errors import WorldError
 from executor.executable import require_executable
 from executor.job import Job, Share
-from executor.kept_share import ended
+from executor.keeping.kept_share import ended
+from executor.keeping.run_folder import Keep, Start
 from executor.options import RunOptions
-from executor.process_group import from_environment
-from executor.run_folder import Keep, Start
 from executor.weights import Weights
+from executor.world.process_group import from_environment
 from models.errors import PromptError
 from models.loaded import LoadedModel
 from models.source import ModelSource
 from planner.check import check
 from planner.plan import Plan
 from planner.problem import Problem
+from planner.streams.unroll import unroll
 from planner.trace import Trace
-from planner.unroll import unroll
 
 
 class Clip(NamedTuple):

@@ -9,10 +9,10 @@ from planner.action import TimedAction
 from planner.cost import costs
 from planner.expand import expand
 from planner.flow import Flow
-from planner.loop import Period, steady_period
 from planner.passes import at
 from planner.placement import Placement
-from planner.steady import loop_of, settled_blocks
+from planner.streams.loop import Period, steady_period
+from planner.streams.steady import loop_of, settled_blocks
 
 COLUMNS = (
     "pattern",

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import torch
 
-from executor.channel import Channel
-from executor.fingerprint import fingerprint, of_places
-from executor.part import Part
+from executor.channels.channel import Channel
+from executor.rank.part import Part
+from executor.world.fingerprint import fingerprint, of_places
 from models.loaded import LoadedModel
 from models.source import ModelSource, Needs
 from models.spec import ModelSpec

@@ -10,21 +10,21 @@ from typing import Literal
 from pydantic import Field
 
 from planner.action import Action, Kind
-from planner.compared import Compared, compare
+from planner.calibrating.compared import Compared, compare
+from planner.calibrating.fit_link import Wired, fitted
+from planner.calibrating.foretold import seen_in
+from planner.calibrating.losses import Losses, losses, medians, planned_as
+from planner.calibrating.observed import Run, observe
+from planner.calibrating.refit import refit
+from planner.calibrating.replay import Assumed
+from planner.calibrating.script import Script, script
 from planner.errors import InfeasibleError, InputError, MismatchError
-from planner.fit_link import Wired, fitted
-from planner.foretold import seen_in
-from planner.losses import Losses, losses, medians, planned_as
-from planner.observed import Run, observe
 from planner.plan import Plan
 from planner.problem import Problem
 from planner.profile import MAX_US, Profile, Timing
-from planner.refit import refit
-from planner.replay import Assumed
 from planner.rows import Rows
-from planner.script import Script, script
+from planner.streams.unroll import unroll
 from planner.trace import Trace
-from planner.unroll import unroll
 from planner.value import Document
 
 NOTE = ", calibrated by plan "

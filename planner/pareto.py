@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from planner.errors import InfeasibleError, InputError
-from planner.explore import Tried, chosen_patterns, explore
-from planner.finish import finish
 from planner.metrics import Metrics
 from planner.objective import OBJECTIVES, Limits, blame, score
 from planner.patterns import Pattern
 from planner.plan import Objective
 from planner.problem import Problem
-from planner.stream import LONGEST
+from planner.searching.explore import Tried, chosen_patterns, explore
+from planner.searching.finish import finish
+from planner.streams.stream import LONGEST
 
 BUDGET = 10  # rounds of improvement for each point
 

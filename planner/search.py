@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from planner.case import Case, price
 from planner.check import check
 from planner.errors import InfeasibleError, InputError
-from planner.evidence import evidence, stream_evidence
-from planner.explore import BEATEN, Only, Tried, by_promise, chosen_patterns, explore, priced_cases
-from planner.finish import Finished, finish, rows_of
 from planner.metrics import Metrics
 from planner.objective import OBJECTIVES, Limits, best_places, blame, score
 from planner.patterns import Pattern, tolerates
 from planner.placement import Placement
 from planner.plan import Evidence, Objective, Plan, Repeat
 from planner.problem import Problem
-from planner.ranking import ranking
 from planner.schedulers.portfolio import Progress
-from planner.stream import LONGEST, of_length, settled_case, short_blocks, steady, whole_figures
+from planner.searching.case import Case, price
+from planner.searching.evidence import evidence, stream_evidence
+from planner.searching.explore import BEATEN, Only, Tried, by_promise, chosen_patterns, explore, priced_cases
+from planner.searching.finish import Finished, finish, rows_of
+from planner.searching.ranking import ranking
+from planner.streams.stream import LONGEST, of_length, settled_case, short_blocks, steady, whole_figures
 
 # How far a schedule's figures may be from its rows', and how many cases are lowered to find out.
 BIAS, TIMED = 1.3, 24

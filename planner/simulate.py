@@ -21,8 +21,8 @@ from planner.flow import Flow
 from planner.placement import Placement
 from planner.plan import Plan
 from planner.problem import Problem
+from planner.streams.unroll import unroll
 from planner.trace import Trace
-from planner.unroll import unroll
 from planner.value import Value
 
 Process = Generator[simpy.Event, Any, None]

@@ -14,7 +14,7 @@ from executor.commands.shared import print_table, progress, tells_errors
 if TYPE_CHECKING:
     from torch import device as Device
 
-    from executor.profiling import Maker
+    from executor.measuring.profiling import Maker
     from models.loaded import LoadedModel
     from models.spec import ModelSpec
 
@@ -49,7 +49,7 @@ def profile(
     """
     from executor.demo import PROMPT
     from executor.describe import PROFILE_COLUMNS, profile_rows
-    from executor.profiling import profile as measure
+    from executor.measuring.profiling import profile as measure
     from models.find_spec import find_spec
     from planner.cluster import Cluster
     from planner.files import write_document

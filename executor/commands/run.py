@@ -14,9 +14,9 @@ from executor.commands.shared import describe_trace, problem_and_plan, tells_err
 from executor.flags import input_error
 
 if TYPE_CHECKING:
+    from executor.keeping.run_folder import RunRecord, Start
     from executor.launch import Clip
-    from executor.run_folder import RunRecord, Start
-    from executor.stream_out import FrameSink
+    from executor.output.stream_out import FrameSink
     from planner.plan import Plan
     from planner.problem import Problem
 
@@ -56,8 +56,8 @@ def run(
     Finished blocks are on disk as they finish, with the state to go on from: after an interruption, the same command
     with --resume goes on, also with a plan for other devices.
     """
+    from executor.keeping.run_folder import EVERY, Keep, read_record
     from executor.launch import execute
-    from executor.run_folder import EVERY, Keep, read_record
 
     folder = Path(output)
     known = read_record(folder) if resume else None
@@ -96,7 +96,7 @@ def _asked(
         return problem_and_plan(problem_file, plan_file)
     if problem_file is not None or known is None:
         raise input_error("name PROBLEM and PLAN, or go on with the run in a folder by --resume")
-    from executor.run_folder import place_of
+    from executor.keeping.run_folder import place_of
 
     if count is None:
         return problem_and_plan(*(str(place_of(folder, name)) for name in (PROBLEM, PLAN)))
@@ -116,7 +116,7 @@ def _raw(target: str, kind: Literal["rgb24", "y4m"], fps: float) -> Callable[[],
 
     @contextmanager
     def opened() -> Iterator[FrameSink]:
-        from executor.raw_video import RawWriter
+        from executor.output.raw_video import RawWriter
 
         with RawWriter(place, kind=kind, fps=fps) as writer:
             yield writer.write
@@ -126,7 +126,7 @@ def _raw(target: str, kind: Literal["rgb24", "y4m"], fps: float) -> Callable[[],
 
 def _tell(clip: Clip, chosen: Plan, problem: Problem, folder: Path) -> None:
     """Writes the video from the blocks on disk and the trace, and says what came of the run."""
-    from executor.run_folder import place_of
+    from executor.keeping.run_folder import place_of
     from planner.files import write_document
 
     assert clip.start is not None
@@ -149,9 +149,9 @@ def _went_on(start: Start, problem: Problem) -> str:
 
 
 def _write_video(folder: Path, problem: Problem) -> int:
-    from executor.keeper import show
-    from executor.store import Store
-    from executor.video import SCALE, Mp4Writer
+    from executor.keeping.keeper import show
+    from executor.keeping.store import Store
+    from executor.output.video import SCALE, Mp4Writer
 
     spec, blocks = problem.model, range(problem.workload.blocks)
     scale = SCALE if spec.pixel_width < SMALL else 1

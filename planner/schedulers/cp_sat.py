@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 from ortools.sat.python import cp_model
 
-from planner.heads import HeadsTails, heads_tails
+from planner.bounds.heads import HeadsTails, heads_tails
+from planner.bounds.sharpen import sharpen
 from planner.instance import Instance
 from planner.schedulers.exact_answer import schedule_of
 from planner.schedulers.exact_model import ExactModel, Limits
 from planner.schedulers.incumbent import Incumbent
 from planner.schedulers.ticks import Ticks
-from planner.sharpen import sharpen
 
 NAME = "CP-SAT"
 VARIABLE_S = 20e-6  # to write down a variable with its constraints

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from planner.candidates import Units
-from planner.heads import NEVER
+from planner.bounds.candidates import Units
+from planner.bounds.heads import NEVER
 from planner.instance import ANY, ORDER, Live, Schedule, Transfer, Wire
 from planner.schedulers.lanes import Booking, Lanes
 from planner.schedulers.table import Table

@@ -8,7 +8,7 @@ from fractions import Fraction
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from planner.loop import Loop
+from planner.streams.loop import Loop
 
 # For each run of a unit in turn whether it is a pinned task (else any other); then from the start again.
 Program = tuple[bool, ...]

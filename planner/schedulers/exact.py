@@ -8,14 +8,14 @@ from __future__ import annotations
 import importlib.util
 from typing import Literal, NamedTuple
 
-from planner.candidates import candidates, is_uniform, leaders
+from planner.bounds.candidates import candidates, is_uniform, leaders
+from planner.bounds.heads import HeadsTails, heads_tails, least_work
+from planner.bounds.sharpen import sharpen
 from planner.errors import InputError
-from planner.heads import HeadsTails, heads_tails, least_work
 from planner.instance import Instance, Schedule
 from planner.schedulers.incumbent import Incumbent, Progress
 from planner.schedulers.pools import chained, pools
 from planner.schedulers.ticks import Ticks
-from planner.sharpen import sharpen
 
 Status = Literal["OPTIMAL", "FEASIBLE", "UNSUPPORTED"]
 

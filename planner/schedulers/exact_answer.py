@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from planner.candidates import leaders
+from planner.bounds.candidates import leaders
 from planner.instance import ORDER, Instance, Schedule
 from planner.schedulers.pools import Pool, chained
 from planner.schedulers.replay import Send, replay

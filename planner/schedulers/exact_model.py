@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from ortools.sat.python import cp_model
 
-from planner.candidates import candidates, leaders
-from planner.heads import HeadsTails
+from planner.bounds.candidates import candidates, leaders
+from planner.bounds.heads import HeadsTails
 from planner.instance import ANY, ORDER, Schedule, Wire
 from planner.schedulers.exact_answer import Answer
 from planner.schedulers.pools import Pool, chained, pools

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from planner.candidates import candidates, leaders
-from planner.heads import HeadsTails
+from planner.bounds.candidates import candidates, leaders
+from planner.bounds.heads import HeadsTails
 from planner.instance import ANY, Instance, Wire
 from planner.schedulers.pools import chained, pools
 from planner.schedulers.ticks import Ticks

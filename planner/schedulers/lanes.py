@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Sequence
 
-from planner.heads import NEVER
+from planner.bounds.heads import NEVER
 
 Booking = tuple[tuple[int, ...], int, int]  # lanes, start, end
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from heapq import heapify, heappop, heappush, heapreplace
 from typing import Literal
 
-from planner.heads import heads_tails
+from planner.bounds.heads import heads_tails
 from planner.instance import Instance, Schedule
 from planner.schedulers.desk import Desk
 from planner.schedulers.equal_units import fill

@@ -8,11 +8,11 @@ from fractions import Fraction
 from itertools import product
 from typing import NamedTuple
 
-from planner.cycles import Edge, earliest_starts, max_cycle_ratio
 from planner.errors import InputError
-from planner.kernel import Kernel, Order, Slot, find_kernel
-from planner.loop import Loop, Period, Resource, steady_period
 from planner.schedulers.endless import Program, Run, run_endless
+from planner.streams.cycles import Edge, earliest_starts, max_cycle_ratio
+from planner.streams.kernel import Kernel, Order, Slot, find_kernel
+from planner.streams.loop import Loop, Period, Resource, steady_period
 
 
 class Cadence(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 
-from planner.candidates import leaders
+from planner.bounds.candidates import leaders
 from planner.instance import Instance
 
 Pool = tuple[int, ...]

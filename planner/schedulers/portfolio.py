@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from planner.bounds import makespan_bound
+from planner.bounds.makespan import makespan_bound
+from planner.bounds.tight import tight_bound
 from planner.instance import Instance, Schedule
 from planner.schedulers.improve import improve
 from planner.schedulers.list_schedule import RULES, list_schedule
-from planner.tight import tight_bound
 
 Progress = Callable[[int, int, float], None]  # best and bound in microseconds, seconds gone
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from planner.heads import HeadsTails
+from planner.bounds.heads import HeadsTails
 from planner.instance import Instance
 from planner.schedulers.frontier import search
 from planner.schedulers.frontier_paths import best_schedule

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from planner.candidates import Units, candidates, is_uniform, leaders
-from planner.heads import heads_tails, least_work
+from planner.bounds.candidates import Units, candidates, is_uniform, leaders
+from planner.bounds.heads import heads_tails, least_work
+from planner.bounds.one_machine import one_machine
 from planner.instance import Instance
-from planner.one_machine import one_machine
 
 
 class Table(NamedTuple):

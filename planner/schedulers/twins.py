@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from planner.candidates import leaders
+from planner.bounds.candidates import leaders
 from planner.instance import ANY, Instance
 from planner.schedulers.pools import chained
 

@@ -9,10 +9,10 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from executor.channel import Channel
-from executor.local_channel import LocalWorld
-from executor.recorder import Recorder
-from executor.worker import Worker
+from executor.channels.channel import Channel
+from executor.channels.local_channel import LocalWorld
+from executor.rank.recorder import Recorder
+from executor.rank.worker import Worker
 from planner.action import Action, Payload
 from planner.flow import Flow
 from planner.placement import Placement

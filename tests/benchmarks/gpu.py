@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from executor.machine import device_name
+from executor.measuring.machine import device_name
 from models.catalog import load_spec
 from models.spec import ModelSpec
 from planner.cluster import DEVICES

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import torch
 
 from executor.launch import execute
-from executor.machine import device_name
-from executor.profile_passes import PassBench
-from executor.profiling import Asked, measured, profile_of
-from executor.rounds import Found, Point, in_rounds
-from executor.timer import Timer, timer_of
+from executor.measuring.machine import device_name
+from executor.measuring.profile_passes import PassBench
+from executor.measuring.profiling import Asked, measured, profile_of
+from executor.measuring.rounds import Found, Point, in_rounds
+from executor.measuring.timer import Timer, timer_of
 from models.errors import BlockcascadeError, ModelError
 from models.loaded import LoadedModel
 from models.random_weights import random_model

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Literal, NamedTuple
 
-from planner.bounds import makespan_bound
-from planner.heads import heads_tails
+from planner.bounds.heads import heads_tails
+from planner.bounds.makespan import makespan_bound
 from planner.instance import Instance, Schedule
 from planner.schedulers.list_schedule import RULES, list_schedule
 from planner.schedulers.portfolio import Solved, solve

@@ -18,8 +18,8 @@ from rich.console import Console
 
 from models.catalog import load_spec
 from planner.cluster import Cluster
-from planner.loop import Loop, Precedence, Resource, steady_period
 from planner.problem import Problem
+from planner.streams.loop import Loop, Precedence, Resource, steady_period
 from planner.workload import Workload
 from tests.benchmarks.cascades import contest, long_clips, short_clips
 from tests.benchmarks.record import Line, Run, Section, guarded, markdown, median_ms, show, write

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 
 from executor.errors import RankError
-from executor.process_group import World, from_environment, joined
+from executor.world.process_group import World, from_environment, joined
 from models.errors import BlockcascadeError
 
 

@@ -12,12 +12,12 @@ from typing import Literal
 import pytest
 import torch
 
-from executor.bind import Rank
 from executor.errors import RankError
+from executor.keeping.run_folder import Keep
+from executor.keeping.saved import Saved
+from executor.keeping.store import Store
 from executor.launch import Clip, execute
-from executor.run_folder import Keep
-from executor.saved import Saved
-from executor.store import Store
+from executor.rank.bind import Rank
 from models.loaded import LoadedModel
 from planner.cluster import Cluster
 from planner.patterns import Pattern

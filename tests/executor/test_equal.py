@@ -75,8 +75,8 @@ def test_so_do_processes_whose_links_and_gangs_are_groups(
     pattern: str, placement: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As over NCCL: each link and gang a group, transfers posted as batches; K/V in pieces, however small."""
-    monkeypatch.setattr("executor.torch_channel.groups_of", lambda: "gloo")
-    monkeypatch.setattr("executor.pieces.PIECE_BYTES", 1)
+    monkeypatch.setattr("executor.channels.torch_channel.groups_of", lambda: "gloo")
+    monkeypatch.setattr("executor.channels.pieces.PIECE_BYTES", 1)
     chosen = case(problem(4), pattern, placement)
     clip = execute(chosen.plan, chosen.problem, chosen.model, prompts=chosen.prompts, seed=SEED)
     require_equal(chosen, clip, reference(chosen))

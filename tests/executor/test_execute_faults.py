@@ -11,7 +11,7 @@ import pytest
 
 from executor.errors import RankError
 from executor.launch import execute
-from executor.pulse import Pulse
+from executor.world.pulse import Pulse
 from planner.action import Action, Kind
 from planner.cluster import Cluster
 from planner.problem import Problem

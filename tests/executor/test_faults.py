@@ -17,9 +17,9 @@ import torch
 import torch.distributed as dist
 
 from executor.errors import RankError
-from executor.forked import on_local_ranks
-from executor.limits import Limits
-from executor.process_group import World, joined
+from executor.world.forked import on_local_ranks
+from executor.world.limits import Limits
+from executor.world.process_group import World, joined
 from planner.action import Action, Kind
 from tests.executor.processes import ends
 

@@ -11,12 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from executor.bind import Rank
+from executor.channels.local_channel import LocalWorld
 from executor.errors import RankError, WorldError
 from executor.launch import execute
-from executor.local_channel import LocalWorld
-from executor.recorder import Recorder
-from executor.worker import Worker
+from executor.rank.bind import Rank
+from executor.rank.recorder import Recorder
+from executor.rank.worker import Worker
 from models.errors import PromptError
 from models.generate import generate
 from models.loaded import LoadedModel
@@ -198,7 +198,7 @@ def test_a_failing_rank_is_named_with_its_action(
             raise ValueError("out of luck")
         return block_noise(spec, seed, block, *rest)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("executor.passes.block_noise", fails)
+    monkeypatch.setattr("executor.rank.passes.block_noise", fails)
     with pytest.raises(RankError, match=r"rank \d at denoise b2\.s0: ValueError: out of luck"):
         execute(chosen, given_problem, model, prompts=PROMPT, ranks=ranks)  # type: ignore[arg-type]
 

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from torch import Tensor
 
 from executor import job, launch
-from executor.channel import Channel, Pending
-from executor.live import AHEAD
-from executor.local_channel import LocalWorld
+from executor.channels.channel import Channel, Pending
+from executor.channels.live import AHEAD
+from executor.channels.local_channel import LocalWorld
 from planner.action import Payload
 from planner.cluster import Cluster
 from planner.problem import Problem

@@ -22,11 +22,11 @@ from torch import Tensor
 
 from executor.cli import cli
 from executor.errors import RankError, StateError
-from executor.pulse import Pulse
-from executor.run_folder import Keep, read_record
-from executor.saved import Finished, Piece, parse
-from executor.store import Store
-from executor.stream_out import FrameSink
+from executor.keeping.run_folder import Keep, read_record
+from executor.keeping.saved import Finished, Piece, parse
+from executor.keeping.store import Store
+from executor.output.stream_out import FrameSink
+from executor.world.pulse import Pulse
 from models.generate import generate
 from models.vae import decode_stream
 from planner.action import Action, Kind
@@ -238,9 +238,9 @@ import os, signal, sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from executor.bind import Rank
+from executor.rank.bind import Rank
 from executor.launch import execute
-from executor.run_folder import Keep
+from executor.keeping.run_folder import Keep
 from tests.executor.runs import PROMPT, case, model
 from tests.planner.clips import cascade
 compute = Rank.compute

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from executor.channels.local_channel import LocalWorld
 from executor.launch import execute
-from executor.local_channel import LocalWorld
-from executor.part import Part
+from executor.rank.part import Part
 from executor.weights import Weights
 from models.checkpoint import save, wan_config
 from models.source import ModelSource, Needs

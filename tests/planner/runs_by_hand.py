@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Literal
 
 from planner.calibrate import Calibration, calibrate
+from planner.calibrating.losses import planned_as
+from planner.calibrating.replay import Assumed
+from planner.calibrating.script import Script, script
 from planner.cost import Costs
-from planner.losses import planned_as
 from planner.plan import Plan
 from planner.problem import Problem
 from planner.profile import Profile
-from planner.replay import Assumed
 from planner.rows import rows_from_text
-from planner.script import Script, script
 from planner.timing import retime
 from planner.trace import Trace
 from tests.planner.clips import costed

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.bounds import makespan_bound
-from planner.candidates import is_uniform
+from planner.bounds.candidates import is_uniform
+from planner.bounds.heads import heads_tails
+from planner.bounds.makespan import makespan_bound
 from planner.errors import InputError
-from planner.heads import heads_tails
 from planner.instance import ANY, Instance, Live, Schedule
 from planner.schedulers.cp_sat import Effort, ask
 from planner.schedulers.exact import Exact, solve

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.action import Kind
-from planner.bounds import makespan_bound
-from planner.case import passes_of
+from planner.bounds.makespan import makespan_bound
+from planner.bounds.tight import tight_bound
 from planner.cost import Costs
 from planner.expand import Tasks, expand
 from planner.instance import ANY, ORDER, Live
@@ -18,7 +18,7 @@ from planner.patterns import Pattern
 from planner.problem import Problem
 from planner.rows import makespan_us
 from planner.schedulers.list_schedule import RULES, Rule
-from planner.tight import tight_bound
+from planner.searching.case import passes_of
 from planner.workload import PromptSwitch
 from tests.planner.clips import KV_BYTES, LATENT_BYTES, cascade, clip, costed, model, timed
 from tests.strategies import costings

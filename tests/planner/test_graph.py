@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models.catalog import load_spec
 from planner.action import Action, Kind
-from planner.bounds import makespan_bound
+from planner.bounds.makespan import makespan_bound
 from planner.cluster import Cluster
 from planner.cost import Costs
 from planner.errors import InputError

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from planner.errors import InfeasibleError, InputError
-from planner.explore import chosen_patterns
 from planner.metrics import Metrics, metrics
 from planner.objective import OBJECTIVES, Limit, Limits, blame, nearest, score
 from planner.patterns import Pattern
@@ -19,6 +18,7 @@ from planner.placement import all_placements
 from planner.plan import Objective, Plan
 from planner.problem import Problem
 from planner.search import plan
+from planner.searching.explore import chosen_patterns
 from tests.planner.clips import clip, grid, model
 
 FIGURES = Metrics(

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 import pytest
 
 from planner.errors import InfeasibleError, InputError
-from planner.explore import chosen_patterns, explore
-from planner.finish import finish
 from planner.metrics import Metrics, metrics
 from planner.objective import Limits, score
 from planner.pareto import Point, pareto
@@ -17,6 +15,8 @@ from planner.placement import Placement
 from planner.plan import Objective
 from planner.problem import Problem
 from planner.search import plan
+from planner.searching.explore import chosen_patterns, explore
+from planner.searching.finish import finish
 from tests.planner.clips import cascade, clip, grid, model
 
 GRID = grid(4, blocks=4, steps=3)

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planner.errors import InputError
-from planner.kernel import Order, find_kernel
-from planner.loop import Loop, Precedence, Resource, steady_period
 from planner.schedulers.endless import run_endless
 from planner.schedulers.periodic import Cadence, Rotation, kernel_of, order_period, rotate
-from tests.planner.streams import broken_rules, cascade, cascades
+from planner.streams.kernel import Order, find_kernel
+from planner.streams.loop import Loop, Precedence, Resource, steady_period
+from tests.planner.stream_clips import broken_rules, cascade, cascades
 
 GRID = [10] * 5
 

@@ -21,8 +21,8 @@ from planner.problem import Problem
 from planner.rows import Rows, rows_to_text
 from planner.search import plan
 from planner.simulate import Jitter, simulate
+from planner.streams.unroll import unroll
 from planner.timing import retime
-from planner.unroll import unroll
 from tests.planner.by_hand import CASES
 from tests.planner.case_by_hand import Case
 from tests.planner.clips import cascade, clip, costed, model, plan_of, program, timed

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import pytest
 
-from planner.loop import Loop, Precedence
 from planner.schedulers.endless import Run, run_endless
-from tests.planner.streams import cascade
+from planner.streams.loop import Loop, Precedence
+from tests.planner.stream_clips import cascade
 
 
 def rows(loop: Loop, run: Run, units: int) -> list[str]:

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from planner.bounds.tight import tight_bound
 from planner.instance import ORDER, Instance, Schedule
 from planner.schedulers.improve import improve
 from planner.schedulers.list_schedule import RULES, Rule, list_schedule
 from planner.schedulers.neighbours import latest_starts, placed
 from planner.schedulers.table import Table
-from planner.tight import tight_bound
 from tests.instances import cascade_grid, full_wires, instances
 from tests.planner.small import problem
 from tests.planner.validity import faults

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from planner.heads import heads_tails
+from planner.bounds.heads import heads_tails
 from planner.instance import ORDER, Instance, Live, Schedule, Wire
 from planner.schedulers.list_schedule import RULES, Rule, list_schedule
 from planner.schedulers.table import Table

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import pytest
 
+from planner.bounds.tight import tight_bound
 from planner.instance import Instance
 from planner.schedulers.improve import improve
 from planner.schedulers.list_schedule import RULES, list_schedule
-from planner.tight import tight_bound
 from tests.instances import full_wires
 from tests.planner.oracles import brute_force
 from tests.planner.small import problem

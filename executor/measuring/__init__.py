@@ -1,0 +1,1 @@
+"""Times of passes, codecs and links on this machine, for a profile."""

@@ -1,0 +1,1 @@
+"""What one rank holds and does for the actions of its plan."""

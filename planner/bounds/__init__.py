@@ -1,0 +1,1 @@
+"""Lower bounds on a makespan, from the problem alone."""

@@ -1,0 +1,1 @@
+"""A profile from measured runs, and how far a prediction was off."""

@@ -1,0 +1,1 @@
+"""Cases to try, how they are ranked, and what is proven of them."""

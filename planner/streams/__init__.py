@@ -1,0 +1,1 @@
+"""Endless streams: a plan's repeating part, and its rate."""
