@@ -29,7 +29,7 @@ class Channel(Protocol):
     packs: bool
 
     def send(self, payload: Payload, tensor: Tensor, target: int, *, live: bool = False) -> Pending:
-        """Posts a send of a tensor, contiguous or K/V as it lies in its slot (see `pieces`), which must not change until
+        """Posts a send of a tensor, contiguous or K/V as in its slot (see `pieces`), which must not change until
         the send is waited for; `live` if it is a layer of a payload that is being made.
         """
 
