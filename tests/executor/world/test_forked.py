@@ -180,7 +180,7 @@ finally:
     ("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, -2)], ids=lambda n: str(n)
 )
 def test_no_rank_outlives_its_parent(tmp_path: Path, number: signal.Signals, code: int) -> None:
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], cwd=root, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not ((tmp_path / "0").exists() and (tmp_path / "1").exists()) and time.monotonic() < deadline:

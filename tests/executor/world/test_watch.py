@@ -19,7 +19,7 @@ from tests.executor.processes import ends
 
 pytestmark = pytest.mark.dist
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 # Patience fit for a test.
 ENVIRONMENT = {
     "PYTHONPATH": str(ROOT),
