@@ -18,6 +18,7 @@ from models.loaded import LoadedModel
 from models.toy.model import load_toy
 from models.vae import decode_stream
 from planner.cluster import Cluster
+from planner.conditions import Conditions, Jitter
 from planner.metrics import Metrics, metrics
 from planner.patterns import Pattern, all_patterns
 from planner.placement import Placement
@@ -25,8 +26,9 @@ from planner.plan import Plan
 from planner.problem import Problem
 from planner.profile import Profile
 from planner.search import plan
-from planner.simulate import Jitter, simulate
+from planner.simulate import simulate
 from planner.trace import Trace
+from planner.value import Document
 from planner.workload import Workload
 
 PROMPT = "a red circle at the top left moving down right"
@@ -48,6 +50,11 @@ class Case(NamedTuple):
     plan: Plan
     simulated: Trace
     clip: Clip
+
+    @property
+    def documents(self) -> dict[str, Document]:
+        """What is written of the case, by the kind that its file is named for."""
+        return {"problem": self.problem, "plan": self.plan, "simulated": self.simulated, "measured": self.clip.trace}
 
     @property
     def planned_metrics(self) -> Metrics:
@@ -129,7 +136,8 @@ def _typical_simulation(chosen: Plan, problem: Problem) -> Trace:
     timings = problem.profile.denoise + problem.profile.clean
     # A log-normal's 95th percentile lies 1.645 deviations above its median.
     spread = statistics.median(math.log(t.p95_us / t.median_us) / 1.645 for t in timings)
-    traces = [simulate(chosen, problem, Jitter(spread=min(spread, 1.0), seed=s)) for s in range(SIMULATIONS)]
+    conditions = Conditions(jitter=Jitter.of(min(spread, 1.0)))
+    traces = [simulate(chosen, problem, conditions, run=run) for run in range(SIMULATIONS)]
     return sorted(traces, key=lambda trace: trace.makespan_us)[SIMULATIONS // 2]
 
 
@@ -154,18 +162,13 @@ def save_demo(demo: Demo, out: Path) -> Path:
     from executor.report import report, timelines
     from planner.files import write_bytes, write_document
     from planner.perfetto import to_perfetto
-    from planner.timeline import plot_timelines
+    from planner.pictures.timeline import plot_timelines
 
     out.mkdir(parents=True, exist_ok=True)
     for case in demo.cases:
         assert case.clip.frames is not None
         write_mp4(case.clip.frames, out / f"{case.name}.mp4", scale=SCALE)
-        for kind, document in (
-            ("problem", case.problem),
-            ("plan", case.plan),
-            ("simulated", case.simulated),
-            ("measured", case.clip.trace),
-        ):
+        for kind, document in case.documents.items():
             write_document(document, str(out / f"{case.name}.{kind}.json"))
     for measured in demo.profiles:
         write_document(measured, str(out / f"profile-{measured.busy_ranks}.json"))

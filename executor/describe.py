@@ -8,7 +8,7 @@ from fractions import Fraction
 from planner.calibrate import Calibration
 from planner.metrics import Metrics, metrics
 from planner.pareto import Point
-from planner.plan import Plan
+from planner.plan import Evidence, Plan
 from planner.problem import Problem
 from planner.profile import Profile, Timing, points
 from planner.shipped import source_of_times
@@ -16,15 +16,13 @@ from planner.trace import Trace
 
 SHOWN = 8  # alternatives in the short table, besides the published schedules
 POINT_COLUMNS = ("devices", "pattern", "placement", "fps", "first ms", "control ms", "clip ms", "money a minute")
-ACTION_COLUMNS = ("action", "count", "planned us", "median us", "p95 us", "ratio", "worst", "us")
 RANK_COLUMNS = ("rank", "planned busy ms", "busy ms", "waiting ms", "gaps ms", "idle ms")
-LOSS_COLUMNS = ("cause", "makespan us", "of the plan", "period us")
 PROFILE_COLUMNS = ("", "median ms", "quartiles ms", "samples")
-COLUMNS = ("", "pattern", "placement", "devices", "value", "why not")
+COLUMNS = ("pattern", "placement", "devices", "value", "why not", "published as")
 
 
 def plan_lines(found: Plan, problem: Problem) -> Iterator[str]:
-    """A plan's figures, its proof, what limits it, where its times come from and its warnings."""
+    """A plan's figures, its proof, what limits it, and where its times come from."""
     evidence = found.evidence
     if found.repeat is None:
         figures = metrics(problem.model, problem.cluster, found.ranks)
@@ -38,19 +36,26 @@ def plan_lines(found: Plan, problem: Problem) -> Iterator[str]:
             f"{found.pattern} on {found.placement}, endless: {fps:.1f} fps, a block every {period / 1000:.1f} ms, "
             f"{steady.gap:.2%} above the bound set by {steady.limit} ({', '.join(steady.certificate)}){useful}"
         )
-    gap = "no bound" if evidence.gap is None else f"gap {evidence.gap:.2%}"
-    yield (
-        f"{evidence.objective}: {shown(evidence.value, evidence.objective)}, bound "
-        f"{shown(evidence.bound, evidence.objective)} ({evidence.bound_by}), {gap}, "
-        f"{evidence.status} over all schedules of this {evidence.proves}; {evidence.solver}"
-    )
+    yield _proof(evidence)
     yield source_of_times(problem)
-    yield from (f"warning: {warning}" for warning in found.warnings)
+
+
+def _proof(evidence: Evidence) -> str:
+    """How far the plan can be from the best, and how it was found."""
+    value = f"{evidence.objective}: {shown(evidence.value, evidence.objective)}"
+    if evidence.gap is None:
+        return f"{value}, no bound is known; found by {evidence.solver}"
+    best = ", proven optimal" if evidence.status == "OPTIMAL" else ""
+    bound = f"bound {shown(evidence.bound, evidence.objective)} ({evidence.bound_by})"
+    return (
+        f"{value}, {bound}, gap {evidence.gap:.2%}{best}: "
+        f"no schedule of this {evidence.proves} is below the bound; found by {evidence.solver}"
+    )
 
 
 def figures_text(figures: Metrics) -> str:
     """The figures of a clip in one line."""
-    money = f", {figures.money_per_minute:.3g} a minute of video" if figures.money else ""
+    money = f", money {figures.money_per_minute:.3g} a minute of video" if figures.money else ""
     return (
         f"{figures.fps:.1f} fps ({figures.steady_fps:.1f} steady), first block after "
         f"{figures.first_frame_us / 1000:.0f} ms, a block every {figures.period_us / 1000:.0f} ms, control to output "
@@ -66,7 +71,7 @@ def alternatives(found: Plan) -> Iterator[tuple[str, ...]]:
         if item.name or listed <= SHOWN + 1:
             value = "-" if item.value is None else shown(item.value, found.evidence.objective)
             devices = str(item.devices) if item.devices else "-"
-            yield item.name, item.pattern, item.placement, devices, value, item.lost or "chosen"
+            yield item.pattern, item.placement, devices, value, item.lost or "chosen", item.name
 
 
 def point_row(point: Point) -> tuple[str, ...]:
@@ -102,19 +107,6 @@ def trace_line(trace: Trace, chosen: Plan, problem: Problem) -> str:
     )
 
 
-def action_rows(found: Calibration) -> list[tuple[str, ...]]:
-    """Planned against measured under ACTION_COLUMNS."""
-    rows: list[tuple[str, ...]] = []
-    for item in found.actions:
-        head = item.what, str(item.count), str(item.planned_us)
-        if item.median_us is None:
-            rows.append((*head, "-", "-", "-", "hidden by others", ""))
-        else:
-            figures = str(item.median_us), str(item.p95_us), f"{item.ratio:.2f}"
-            rows.append((*head, *figures, f"r{item.worst_rank} {item.worst}", str(item.worst_us)))
-    return rows
-
-
 def rank_rows(found: Calibration) -> list[tuple[str, ...]]:
     """What each rank did with the median run's makespan, under RANK_COLUMNS."""
     return [
@@ -126,22 +118,6 @@ def rank_rows(found: Calibration) -> list[tuple[str, ...]]:
             ),
         )
         for rank in found.losses.ranks
-    ]
-
-
-def loss_rows(found: Calibration) -> list[tuple[str, ...]]:
-    """The median run against the plan under LOSS_COLUMNS: what was planned, each cause, what was measured."""
-    losses = found.losses
-    blocks = max(1, losses.blocks - 1)
-
-    def row(name: str, makespan_us: int, steady_us: int, sign: str = "") -> tuple[str, ...]:
-        share = f"{makespan_us / max(1, losses.planned_us):{sign}.1%}"
-        return name, f"{makespan_us:{sign}}", share, f"{steady_us / blocks:{sign}.1f}"
-
-    return [
-        row("planned", losses.planned_us, losses.planned_steady_us),
-        *(row(part.cause, part.makespan_us, part.steady_us, "+") for part in losses.parts),
-        row(found.kind, losses.measured_us, losses.measured_steady_us),
     ]
 
 
@@ -179,6 +155,8 @@ def _figures(found: Profile) -> list[tuple[str, int | None]]:
         ("encode", found.encode_us),
         ("context made anew", found.recache_us),
         ("prompt", found.text_us),
+        ("to each block's first pass", found.block_overhead_us or None),
+        ("tick of several blocks in flight", found.flight_overhead_us or None),
         ("joint tick, beyond its passes", found.tick_overhead_us or None),
         ("posting a transfer", found.post_us or None),
     ]

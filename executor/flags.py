@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from executor.command import section
+from executor.names import DEVICE, FILE, LINK, MODEL, PROFILE
+
 if TYPE_CHECKING:
+    from models.spec import ModelSpec
+    from planner.cluster import Cluster
     from planner.objective import Limits
     from planner.problem import Problem
     from planner.profile import Profile
@@ -22,62 +27,65 @@ Command = Callable[..., None]
 
 def problem_options(command: Command) -> Command:
     """A problem as a file, or as a few flags."""
-    for option in reversed(
-        (
-            click.argument("problem_file", metavar="[PROBLEM]", required=False),
-            click.option("--model", help="A model's name or spec file, instead of a problem file."),
-            click.option("--device", default=None, help="A device's kind, e.g. h100 or cpu-core."),
-            click.option("--count", type=int, default=None, help="How many devices.  [default: 1]"),
-            click.option("--blocks", type=int, default=None, help="Blocks of the clip.  [default: 7]"),
-            click.option("--no-decode", is_flag=True, help="Leave the clip as latents."),
-            click.option("--link", default=None, help="What joins devices, e.g. pcie5.  [default: the usual]"),
-            click.option("--per-node", type=int, default=None, help="Devices in a node.  [default: all]"),
-            click.option("--network", default=None, help="What joins nodes.  [default: infiniband-ndr]"),
-            click.option("--encode-text", is_flag=True, help="Encoding the prompts is part of the clip."),
-            click.option("--switch", "switches", type=float, multiple=True, help="When the prompt changes, seconds."),
-            click.option("--recache", is_flag=True, help="Sequential patterns re-cache at a prompt switch."),
-            click.option(
-                "--kv-transfer",
-                type=click.Choice(["full", "fp8"]),
-                help="How K/V travels between devices.  [default: full]",
-            ),
-            click.option(
-                "--profile",
-                "profile_file",
-                help="A measured profile to plan by; 'shipped' is the one that comes with the software, if there is "
-                "one for model and device (with flags the default), 'none' the data sheet.",
-            ),
-        )
-    ):
-        command = option(command)
-    return command
+    options = section(
+        "Problem",
+        click.option("--model", type=MODEL, help="A model's name or spec file, instead of a problem file."),
+        click.option("--device", type=DEVICE, help="A device's kind.  [default: h100]"),
+        click.option("--count", type=int, metavar="COUNT", help="How many devices.  [default: 1]"),
+        click.option("--blocks", type=int, metavar="COUNT", help="Blocks of the clip.  [default: 7]"),
+        click.option("--no-decode", is_flag=True, help="Leave the clip as latents."),
+        click.option("--link", type=LINK, help="What joins devices.  [default: the usual]"),
+        click.option("--per-node", type=int, metavar="COUNT", help="Devices in a node.  [default: all]"),
+        click.option("--network", type=LINK, help="What joins nodes.  [default: infiniband-ndr]"),
+        click.option("--encode-text", is_flag=True, help="Encoding the prompts is part of the clip."),
+        click.option(
+            "--switch",
+            "switches",
+            type=float,
+            multiple=True,
+            metavar="SECONDS",
+            help="When the prompt changes; may be repeated.",
+        ),
+        click.option("--recache", is_flag=True, help="Sequential patterns re-cache at a prompt switch."),
+        click.option(
+            "--kv-transfer",
+            type=click.Choice(["full", "fp8"]),
+            help="How K/V travels between devices.  [default: full]",
+        ),
+        click.option(
+            "--profile",
+            "profile_file",
+            type=PROFILE,
+            help="Times to plan by: a measured profile or latencies by hand (a file), 'shipped', or 'none' for the "
+            "data sheet.  [default: the file's; with flags 'shipped', if there is one]",
+        ),
+    )
+    argument = click.argument("problem_file", metavar="[PROBLEM]", required=False, type=FILE)
+    return argument(options(command))
 
 
 def limit_options(command: Command) -> Command:
     """What a plan must keep to."""
-    for option in reversed(
-        (
-            click.option("--min-fps", type=float, help="Least steady frames a second."),
-            click.option("--max-first-frame", type=float, help="Most seconds until the first frame."),
-            click.option("--max-control", type=float, help="Most seconds from a change to the first frame it affects."),
-            click.option("--max-devices", type=int, help="Most devices."),
-            click.option("--max-money", type=float, help="Most money for a minute of video."),
-        )
-    ):
-        command = option(command)
-    return command
+    return section(
+        "Limits",
+        click.option("--min-fps", type=float, metavar="FPS", help="Least steady frames a second."),
+        click.option("--max-first-frame", type=float, metavar="SECONDS", help="Most until the first frame."),
+        click.option(
+            "--max-control", type=float, metavar="SECONDS", help="Most from a change to the first frame it affects."
+        ),
+        click.option("--max-devices", type=int, metavar="COUNT", help="Most devices."),
+        click.option("--max-money", type=float, metavar="MONEY", help="Most for a minute of video."),
+    )(command)
 
 
 def problem_of(problem_file: str | None, profile_file: str | None, **flags: Any) -> Problem:
     from planner.files import read_document
     from planner.problem import Problem
-    from planner.profile import Profile
     from planner.shipped import with_shipped
 
     named = None if profile_file in (SHIPPED, DATA_SHEET) else profile_file
-    measured = None if named is None else read_document(Profile, named)
     if problem_file is None:
-        problem = _problem_of_flags(measured, **flags)
+        problem = _problem_of_flags(named, **flags)
         # `with_shipped` leaves a profile that was named alone.
         return with_shipped(problem) if profile_file in (None, named) else _as_asked(problem, profile_file)
     clash = [name for name, value in flags.items() if value not in (None, False, ())]
@@ -85,9 +93,18 @@ def problem_of(problem_file: str | None, profile_file: str | None, **flags: Any)
         flag = "--switch" if clash[0] == "switches" else f"--{clash[0].replace('_', '-')}"
         raise input_error(f"{flag}: the problem file says that already; change the file or drop the flag")
     problem = read_document(Problem, problem_file)
-    if measured is None:
+    if named is None:
         return _as_asked(problem, profile_file)
+    measured = profile_of(named, problem.model, problem.cluster)
     return Problem.from_data({**problem.model_dump(), "profile": measured.model_dump()}, problem_file)
+
+
+def profile_of(path: str, spec: ModelSpec, cluster: Cluster) -> Profile:
+    """The profile in a file, or the one that latencies written by hand come to."""
+    from planner.latencies import Latencies, read_measured
+
+    found = read_measured(path)
+    return found.profile(spec, cluster.devices[0].kind) if isinstance(found, Latencies) else found
 
 
 def _as_asked(problem: Problem, profile: str | None) -> Problem:
@@ -105,7 +122,7 @@ def _as_asked(problem: Problem, profile: str | None) -> Problem:
 
 
 def _problem_of_flags(
-    measured: Profile | None,
+    profile_file: str | None,
     *,
     model: str | None,
     device: str | None,
@@ -137,11 +154,12 @@ def _problem_of_flags(
         "encode_text": encode_text,
         "switches": [{"at_us": _microseconds("--switch", at), "recache": recache} for at in switches],
     }
+    spec = find_spec(model)
     data = {
-        "model": find_spec(model),
+        "model": spec,
         "cluster": cluster,
         "workload": workload,
-        "profile": measured,
+        "profile": None if profile_file is None else profile_of(profile_file, spec, cluster),
         "kv_transfer": kv_transfer or "full",
     }
     return Problem.from_data(data, "command line")

@@ -18,6 +18,7 @@ from executor.channels.torch_channel import TorchChannel, wiring
 from executor.errors import RankError
 from executor.keeping.kept_share import KeptShare
 from executor.keeping.run_folder import Keep, RunRecord, Start, agreed, claimed, opened
+from executor.measuring.machine import versions
 from executor.options import RunOptions
 from executor.rank.bind import Rank
 from executor.rank.part import part_of
@@ -97,6 +98,7 @@ class Job(NamedTuple):
             weights=self.weights.digest,
             save_every=keep.every,
             options={**self.options.model_dump(), "kv_transfer": self.problem.kv_transfer},
+            software=versions(),
         )
 
     def on_world(self, world: World) -> list[Share] | None:

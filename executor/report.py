@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from executor.demo import PROMPT, Case, Demo
+from models.spec import ModelSpec
 from planner.action import TimedAction
 from planner.cost import costs
 from planner.expand import expand
 from planner.flow import Flow
 from planner.passes import at
 from planner.placement import Placement
+from planner.profile import Profile
 from planner.streams.loop import Period, steady_period
 from planner.streams.steady import loop_of, settled_blocks
 
@@ -45,7 +47,11 @@ def table_rows(demo: Demo) -> list[tuple[str, ...]]:
 
 def report(demo: Demo) -> str:
     """Markdown: the table, what it means, and where the numbers come from."""
-    lines = [
+    return "\n".join([*_speeds(demo), *_periods(demo), *_profiles(demo)])
+
+
+def _speeds(demo: Demo) -> list[str]:
+    return [
         "# Block cascade demo",
         "",
         f"Prompt: *{PROMPT}*, {len(demo.cases[0].plan.finished_us)} blocks. fps and speed-up include decoding; each "
@@ -58,27 +64,40 @@ def report(demo: Demo) -> str:
         "- *bound*: no schedule of that pattern on those ranks can be shorter; *gap*: the plan's distance from it.",
         "- *error*: measured fps against planned; *period error*: the same for the time between finished blocks.",
         "",
+    ]
+
+
+def _periods(demo: Demo) -> list[str]:
+    return [
         "| | planned period ms | measured period ms | endless stream at best ms | set by | first block ms |",
         "| --- | --- | --- | --- | --- | --- |",
         *(_period_line(case) for case in demo.cases),
         "",
+    ]
+
+
+def _profiles(demo: Demo) -> list[str]:
+    return [
         "## Profiles",
         "",
         "| busy ranks | pass ms, no context | pass ms, full context | decode ms | decode share | link |",
         "| --- | --- | --- | --- | --- | --- |",
+        *(_profile_line(measured, demo.cases[0].problem.model) for measured in demo.profiles),
+        "",
+        f"Measured with {demo.profiles[0].software}.",
+        "",
     ]
-    spec = demo.cases[0].problem.model
-    for measured in demo.profiles:
-        full, decode = at(measured.denoise, spec.window_blocks - 1), measured.decode.median_us
-        clean = at(measured.clean, spec.window_blocks - 1) if measured.clean else 0
-        block = spec.steps * full + clean + decode
-        lines.append(
-            f"| {measured.busy_ranks} | {measured.denoise[0].median_us / 1000:.2f} | {full / 1000:.2f} "
-            f"| {decode / 1000:.2f} | {decode / block:.0%} "
-            f"| {measured.link_latency_us} us + {measured.link_bandwidth_gbps:.2f} GB/s |"
-        )
-    lines += ["", f"Measured with {demo.profiles[0].software}.", ""]
-    return "\n".join(lines)
+
+
+def _profile_line(measured: Profile, spec: ModelSpec) -> str:
+    full, decode = at(measured.denoise, spec.window_blocks - 1), measured.decode.median_us
+    clean = at(measured.clean, spec.window_blocks - 1) if measured.clean else 0
+    block = spec.steps * full + clean + decode
+    return (
+        f"| {measured.busy_ranks} | {measured.denoise[0].median_us / 1000:.2f} | {full / 1000:.2f} "
+        f"| {decode / 1000:.2f} | {decode / block:.0%} "
+        f"| {measured.link_latency_us} us + {measured.link_bandwidth_gbps:.2f} GB/s |"
+    )
 
 
 def _row(case: Case, base_fps: float) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ Shape suffixes: C latent channels, T latent frames, h, w latent positions, F pix
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Protocol, Self, TypeAlias
 
 import torch
@@ -30,7 +30,10 @@ class StreamDecoder(Protocol):
         """What the next block depends on. The tensors are never written to again, so they need no copy."""
 
     def restore(self, state: State) -> None:
-        """Goes on bit for bit where `state` was taken. Raises ModelError if it is another codec's."""
+        """Goes on bit for bit where `state` was taken.
+
+        Raises ModelError if it is not what this codec can have left: entries that are missing, unexpected or misshapen.
+        """
 
 
 class StreamEncoder(Protocol):
@@ -70,19 +73,55 @@ class Codec(Protocol):
         """The codec with its weights on a device; streams begun before are void."""
 
 
-def fitting(state: State, keys: Collection[str], dtype: torch.dtype, device: torch.device) -> State:
-    """A saved state on a device. Raises ModelError unless its keys are among `keys` and its numbers of the type.
+def fitting(state: State, forms: Sequence[State], dtype: torch.dtype, device: torch.device) -> State:
+    """A saved state on a device, found to be one that the codec can have left; {} is.
 
-    An entry without numbers may have any type: it stands for a mark.
+    `forms`: what it leaves of the smallest frames, one for each set of shapes; height and width of all entries grow
+    alike. An entry without numbers stands for a mark, and may have any type. Raises ModelError.
     """
+    if not state:
+        return {}
+    mend = "restore what the same codec saved for the same clip"
+    keys = forms[-1].keys()
+    if strange := sorted(state.keys() - keys):
+        raise ModelError(f"state entry {strange[0]!r} is not of this codec; {mend}")
+    if lacking := [key for key in keys if key not in state]:
+        raise ModelError(f"state lacks entries {', '.join(lacking)} of {', '.join(keys)}; {mend}")
     for key, value in state.items():
-        if key not in keys:
-            raise ModelError(f"state entry {key!r} is not of this codec; restore what the same codec saved")
         if value.numel() and value.dtype != dtype:
             raise ModelError(
                 f"state entry {key!r} is {value.dtype}, the codec computes in {dtype}; load it in that type"
             )
+    misfits = [_misshapen(state, form) for form in forms]
+    if all(misfits):
+        raise ModelError(f"{misfits[-1]}; {mend}")
     return {key: value.to(device) for key, value in state.items()}
+
+
+def _misshapen(state: State, form: State) -> str:
+    """The first entry that has not the form's shape, grown as the first entry is; empty if all have."""
+    first = next(iter(form))
+    (height, width), (least_height, least_width) = _size(state[first]), _size(form[first])
+    for key, least in form.items():
+        wanted = list(least.shape)
+        if least.numel():
+            wanted[-2:] = least.shape[-2] * height // least_height, least.shape[-1] * width // least_width
+        if list(state[key].shape) != wanted:
+            return f"state entry {key!r} is {list(state[key].shape)}, not {wanted}"
+    return ""
+
+
+def _size(entry: Tensor) -> tuple[int, int]:
+    """Height and width; none of what is no frame."""
+    height, width = entry.shape[-2:] if entry.dim() > 1 else (0, 0)
+    return height, width
+
+
+def require_size(kept: Tensor, given: Tensor) -> None:
+    """Raises ModelError if a block is of another height or width than what its stream has kept."""
+    if _size(kept) != _size(given):
+        was, now = ("{}x{}".format(*_size(frames)) for frames in (kept, given))
+        raise ModelError(f"the stream so far is {was} here, this block {now}; begin another stream for it")
 
 
 def to_bytes(pixels_FHWC: Tensor, low: float) -> Tensor:

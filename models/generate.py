@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
-import torch
 from torch import Tensor
 
 from models.codec import Codec
@@ -88,11 +87,6 @@ def generate(
         for version in [v for v in slots.alive if last_reader[v] <= index]:
             slots.give_back(*version)
     return clean
-
-
-def as_stream(blocks: Sequence[Tensor]) -> Tensor:
-    """Blocks' latents joined along time, [1, C, T, h, w], as diffusers' autoencoders take them."""
-    return torch.cat(list(blocks), dim=1)[None]
 
 
 def _inputs(

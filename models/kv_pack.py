@@ -52,13 +52,6 @@ def pack(kv: Tensor) -> Tensor:
     return packed
 
 
-def unpack(packed: Tensor, shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """K/V of a shape again, contiguous, from what `pack` made of it. Raises ModelError as `unpack_into`."""
-    kv = torch.empty(tuple(shape), dtype=dtype, device=packed.device)
-    unpack_into(packed, kv)
-    return kv
-
-
 def unpack_into(packed: Tensor, kv: Tensor) -> None:
     """Writes K/V to where it belongs: `kv` [.., 2, N, H, E] of any strides and float type, such as a slot.
 

@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.codec import State, StreamEncoder, chunk_sizes, fitting, to_bytes
+from models.codec import State, StreamEncoder, chunk_sizes, fitting, require_size, to_bytes
 from models.errors import ModelError, SpecError
 from models.spec import ModelSpec
 from models.weights import fill, read_weights
@@ -148,15 +148,20 @@ class TinyStream:
         return {str(index): value for index, value in self._memory.items()}
 
     def restore(self, state: State) -> None:
-        memories = [str(index) for index, layer in enumerate(self._net.decoder) if isinstance(layer, Memory)]
-        kept = fitting(state, memories, self._dtype, self._device)
-        if kept and len(kept) < len(memories):
-            raise ModelError(f"state lacks entries: it holds {', '.join(kept)} of {', '.join(memories)}")
+        kept = fitting(state, self._forms() if state else (), self._dtype, self._device)
         self._memory = {int(index): value for index, value in kept.items()}
+
+    def _forms(self) -> list[State]:
+        """What a frame of one position leaves."""
+        least = TinyStream(self._net, 1)
+        least.decode(torch.zeros(self._net.shape.latent_channels, 1, 1, 1, device=self._device))
+        return [least.state()]
 
     @torch.no_grad()
     def decode(self, latents_CThw: Tensor) -> Tensor:
         """Pixel frames [F, H, W, 3] uint8 of the next block. Nothing here waits for the device."""
+        if self._memory:
+            require_size(self._memory[min(self._memory)], latents_CThw)
         # The first frames that the net makes lie before the stream's beginning.
         before = 0 if self._memory else _stride(self._net.shape) - 1
         latents_TChw = latents_CThw.to(self._device, self._dtype).transpose(0, 1)

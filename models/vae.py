@@ -15,7 +15,7 @@ from diffusers import AutoencoderKLWan
 from diffusers.models.autoencoders.autoencoder_kl_wan import WanCausalConv3d, patchify, unpatchify
 from torch import Tensor
 
-from models.codec import Codec, State, StreamDecoder, chunk_sizes, fitting, to_bytes
+from models.codec import Codec, State, StreamDecoder, chunk_sizes, fitting, require_size, to_bytes
 from models.errors import ModelError
 
 # What diffusers' decoder leaves where a temporal upsampling has seen nothing but the stream's first frame.
@@ -85,10 +85,19 @@ class _Half:
         return {cell: torch.empty(0) if isinstance(value, str) else value for cell, value in kept.items()}
 
     def restore(self, state: State) -> None:
-        cells = [str(cell) for cell in range(len(self._memory))]
-        kept = fitting(state, cells, self._vae.dtype, self._vae.device)
-        values = [kept.get(cell) for cell in cells]
+        kept = fitting(state, self._forms() if state else (), self._vae.dtype, self._vae.device)
+        values = [kept.get(str(cell)) for cell in range(len(self._memory))]
         self._memory = [value if value is None or value.numel() else ONLY_FIRST for value in values]
+
+    def _forms(self) -> list[State]:
+        """What a stream's first latent frame leaves, and what any later one does: of one position each."""
+        raise NotImplementedError
+
+    def _require_size(self, frames_BCTyx: Tensor) -> None:
+        """Raises ModelError if frames as the first convolution reads them are not as large as those before."""
+        before = self._memory[0]
+        if isinstance(before, Tensor):
+            require_size(before, frames_BCTyx)
 
     @property
     def _fresh(self) -> bool:
@@ -110,9 +119,18 @@ class WanDecoder(_Half):
 
     def _run(self, latents_BCThw: Tensor) -> Tensor:
         hidden = self._vae.post_quant_conv(latents_BCThw)
+        self._require_size(hidden)
         folded = self._vae.decoder(hidden, feat_cache=self._memory, feat_idx=[0], first_chunk=self._fresh)
         video_BCFHW = unpatchify(folded, patch_size=self._patch)
         return to_bytes(video_BCFHW[0].permute(1, 2, 3, 0), low=-1)
+
+    def _forms(self) -> list[State]:
+        least, frame = WanDecoder(self._vae, 1), torch.zeros(len(self._mean), 1, 1, 1, device=self._vae.device)
+        forms = []
+        for _ in range(2):
+            least.decode(frame)
+            forms.append(least.state())
+        return forms
 
 
 class WanEncoder(_Half):
@@ -140,9 +158,19 @@ class WanEncoder(_Half):
 
     def _run(self, video_BCFHW: Tensor) -> Tensor:
         folded = patchify(video_BCFHW, patch_size=self._patch)
+        self._require_size(folded)
         hidden = self._vae.encoder(folded, feat_cache=self._memory, feat_idx=[0])
         mean: Tensor = self._vae.quant_conv(hidden).chunk(2, dim=1)[0]
         return mean
+
+    def _forms(self) -> list[State]:
+        least, side = WanEncoder(self._vae, 1), self._patch * 2 ** (len(self._vae.config.dim_mult) - 1)
+        frames = torch.zeros(1 + self._stride, side, side, 3, dtype=torch.uint8, device=self._vae.device)
+        forms = []
+        for block in (frames[:1], frames[1:]):
+            least.encode(block)
+            forms.append(least.state())
+        return forms
 
 
 class StreamingDecoder:

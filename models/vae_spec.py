@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import pairwise
 from typing import NamedTuple, Self
 
@@ -66,9 +67,7 @@ class VaeSpec(BaseModel):
 
     def decode_flops(self, latent_frames: int, height: int, width: int, *, first: bool = False) -> int:
         """FLOPs to decode `latent_frames` of height x width latents; `first` if they begin the stream."""
-        positions = latent_frames * height * width
-        attention = 4 * latent_frames * (height * width) ** 2 * self._dims[0]
-        return attention + sum(conv.flops for conv in self._convs(positions, latent_frames, first))
+        return _decode_flops(self, latent_frames, height, width, first)
 
     def decode_layers(self, latent_frames: int, height: int, width: int) -> list[tuple[int, int]]:
         """(FLOPs, numbers handed on) of each layer in order, for a block that does not begin the stream."""
@@ -137,3 +136,10 @@ WAN_2_2 = VaeSpec(
     pixel_patch=2,
     wide_upsample=True,
 )
+
+
+# Planners ask again and again, for every decode of a clip.
+@lru_cache(maxsize=4096)
+def _decode_flops(vae: VaeSpec, latent_frames: int, height: int, width: int, first: bool) -> int:
+    attention = 4 * latent_frames * (height * width) ** 2 * vae._dims[0]
+    return attention + sum(conv.flops for conv in vae._convs(latent_frames * height * width, latent_frames, first))

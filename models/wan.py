@@ -54,7 +54,9 @@ class CausalWan(nn.Module):
 
         Of a layer whose weights are not held here (on the meta device) it has a shape and no numbers.
         """
-        text_1LD = self.transformer.condition_embedder.text_embedder(embeds_LK[None].to(self.device, self.dtype))
+        text_1LD = self.transformer.condition_embedder.text_embedder(
+            to_device(embeds_LK[None].to(self.dtype), self.device)
+        )
         views = []
         for layer in self.transformer.blocks:
             attn = layer.attn2

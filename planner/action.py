@@ -54,6 +54,8 @@ COMPUTE = frozenset(Kind) - TRANSFERS - {Kind.FREE}
 # What only the first rank of a group does.
 LEADERS_WORK = frozenset({Kind.DECODE, Kind.ENCODE, Kind.TEXT})
 OF_PASSES = frozenset({Kind.TICK, Kind.BATCH, Kind.SLICE})
+# Compute beside the passes.
+SIDE_WORK = frozenset({Kind.DECODE, Kind.ENCODE, Kind.TEXT, Kind.RECACHE})
 
 Carried = Literal["kv", "latents", "context", "pixels", "encoded", "features", "hidden", "text"]
 Pass = tuple[int, int | None]  # block, and step or None for the clean pass

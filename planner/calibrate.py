@@ -18,6 +18,7 @@ from planner.calibrating.observed import Run, observe
 from planner.calibrating.refit import refit
 from planner.calibrating.replay import Assumed
 from planner.calibrating.script import Script, script
+from planner.calibrating.shown import COMPARED_COLUMNS, LOSS_COLUMNS, compared_row, loss_rows
 from planner.errors import InfeasibleError, InputError, MismatchError
 from planner.plan import Plan
 from planner.problem import Problem
@@ -45,6 +46,19 @@ class Calibration(Document):
     profile: Profile
     losses: Losses
     actions: tuple[Compared, ...]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: where the time went, by cause, and folded away each kind of action."""
+        from planner.pictures.inline import Table, listing
+
+        runs = len(self.makespans_us)
+        title = f"Calibration, {runs} {self.kind} run{'s' * (runs > 1)}"
+        return listing(
+            title,
+            Table(LOSS_COLUMNS, loss_rows(self.losses, self.kind)),
+            Table(COMPARED_COLUMNS, map(compared_row, self.actions), "each kind of action and transfer"),
+            notes=[self.profile.software],
+        )
 
     def calibrated(self, problem: Problem) -> Problem:
         """The same problem with the new profile. Raises MismatchError for another problem than was calibrated."""

@@ -8,9 +8,16 @@ from __future__ import annotations
 
 from collections import Counter
 from difflib import get_close_matches
-from typing import Literal, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from planner.errors import InputError
 from planner.value import Value
@@ -20,14 +27,23 @@ T = TypeVar("T")
 
 
 class Device(Value):
-    """One accelerator (or CPU core): peak bf16 rate, memory, memory bandwidth, price."""
+    """One accelerator (or CPU core): peak bf16 rate, memory, memory bandwidth, price, rated power."""
 
     kind: str
     peak_tflops: PositiveFloat
     memory_bytes: PositiveInt
     memory_gbps: PositiveFloat = Field(description="memory bandwidth, gigabytes per second")
     price_per_hour: float = Field(ge=0, default=0.0, description="money per device and hour")
+    power_watts: float | None = Field(default=None, gt=0, description="the most it takes, by its data sheet")
     source: str = "given"
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Devices without a power keep the bytes, and their problems the digests, they had before there was one."""
+        data: dict[str, Any] = handler(self)
+        if self.power_watts is None:
+            data.pop("power_watts", None)
+        return data
 
 
 Sharing = Literal["pair", "port", "bus"]
@@ -128,30 +144,34 @@ def _look_up(name: str, table: dict[str, T], noun: str) -> T:
 
 
 GB = 10**9
+_POWER = "power: the sheet's highest thermal design power"
 _PRICE = "price: typical on-demand rental, 2026; override with what you pay"
 
 
-def _device(kind: str, tflops: float, memory_gb: int, memory_gbps: float, price: float, sheet: str) -> Device:
+def _device(
+    kind: str, tflops: float, memory_gb: int, memory_gbps: float, price: float, watts: float | None, sheet: str
+) -> Device:
     return Device(
         kind=kind,
         peak_tflops=tflops,
         memory_bytes=memory_gb * GB,
         memory_gbps=memory_gbps,
         price_per_hour=price,
-        source=f"{sheet}; {_PRICE}",
+        power_watts=watts,
+        source=f"{sheet}; {_PRICE}" + (f"; {_POWER}" if watts else ""),
     )
 
 
 DEVICES = {
     device.kind: device
     for device in (
-        _device("h100", 989.4, 80, 3350, 2.99, "NVIDIA H100 SXM data sheet"),
-        _device("h200", 989.4, 141, 4800, 3.79, "NVIDIA H200 SXM data sheet"),
-        _device("a100", 312.0, 80, 2039, 1.79, "NVIDIA A100 80GB SXM data sheet"),
-        _device("b200", 2250.0, 180, 8000, 5.99, "NVIDIA HGX B200 data sheet"),
-        _device("l40s", 362.1, 48, 864, 0.99, "NVIDIA L40S data sheet"),
-        _device("4090", 165.2, 24, 1008, 0.44, "NVIDIA Ada architecture white paper, fp32 accumulate"),
-        _device("cpu-core", 0.2, 8, 10, 0.05, "one AVX-512 server core: 0.2 TFLOP/s measured fp32 matmul"),
+        _device("h100", 989.4, 80, 3350, 2.99, 700, "NVIDIA H100 SXM data sheet"),
+        _device("h200", 989.4, 141, 4800, 3.79, 700, "NVIDIA H200 SXM data sheet"),
+        _device("a100", 312.0, 80, 2039, 1.79, 400, "NVIDIA A100 80GB SXM data sheet"),
+        _device("b200", 2250.0, 180, 8000, 5.99, 1000, "NVIDIA HGX B200 data sheet"),
+        _device("l40s", 362.1, 48, 864, 0.99, 350, "NVIDIA L40S data sheet"),
+        _device("4090", 165.2, 24, 1008, 0.44, 450, "NVIDIA Ada architecture white paper, fp32 accumulate"),
+        _device("cpu-core", 0.2, 8, 10, 0.05, None, "one AVX-512 server core: 0.2 TFLOP/s measured fp32 matmul"),
     )
 }
 

@@ -3,19 +3,25 @@
 What each of them means exactly, whoever plays the plan (`planner.simulate` event by event, `planner.montecarlo` many
 runs at once):
 
-- An action takes its planned time x the draws of its kind, its rank and its run x `Straggler.factor` of each that
-  holds when it begins, rounded to whole microseconds, at least one. A share of a gang is stretched for itself; a gang
-  lasts as long as its slowest share. A transfer, or each layer of a stream, takes its planned time x a draw x
-  `SlowLink.factor`.
-- `StartUp.ready_us` is when each rank takes its first action; the first action of each kind of work on a rank (equal
-  cost-model keys are one kind) lasts `compile_us` longer. Both are drawn with `spread`.
-- While a rank is out, nothing begins on it and what was under way is lost: a compute action that the outage cuts
-  begins anew when it ends (with all its gang), and so does a transfer from or to the rank. Its memory is kept;
-  whatever it takes to fill it again belongs to `back_us`. An outage without an end leaves undone what needs the rank.
-- With `Player.queue_blocks` the action that finishes a block begins only when fewer than so many finished blocks wait
-  to be played, so a slow viewer holds the whole run back.
-- `turns`: who goes first where transfers share a lane. `planned`: the plan's order. `ready`: who was ready first.
-  `fair`: nobody waits, all under way share the bandwidth evenly.
+- **Times.** An action takes its planned time x the draws of its kind, its rank and its run x `Straggler.factor` of each
+  that holds when it begins (from `from_us` to before `until_us`), rounded once to whole microseconds, at least one. A
+  share of a gang is stretched for itself; a gang lasts as long as its slowest share. A transfer, or each layer of a
+  stream, takes its planned time x a draw x `SlowLink.factor`.
+- **Start.** `StartUp.ready_us` is when each rank takes its first action; the first action of each kind of work on a
+  rank (equal cost-model keys are one kind) lasts `compile_us` longer, which no straggler stretches. Both are drawn
+  with `spread`.
+- **Outages.** While a rank is out, nothing begins on it, and what was under way is lost: a compute action that the
+  outage cuts begins anew when it ends, with all its gang, and so does a transfer from or to the rank. Its memory is
+  kept; whatever it takes to fill it again belongs to `back_us`. What ends at the moment an outage begins is not cut,
+  nor is a pass that has done its own time and waits for a live stream's last layers: only its closing layer begins
+  anew. Of a stream that is cut, all layers but the last begin anew together. Posts and frees of a rank that is out
+  happen when it is back. An outage without an end leaves undone what needs the rank.
+- **Viewer.** With `Player.queue_blocks` the action that finishes block b begins only once block b - `queue_blocks` is
+  being shown, so a slow viewer holds the whole run back.
+- **Links.** `turns` says who goes first where transfers share a lane. `planned`: the plan's order, and what stands
+  behind an undone transfer is undone too. `ready`: who was ready first. A transfer that is cut keeps its turn. `fair`:
+  nobody waits; n transfers on a lane get 1/n of its bandwidth each (of several lanes the fullest counts), latency
+  takes none.
 """
 
 from __future__ import annotations
@@ -84,6 +90,12 @@ class Straggler(Value):
     factor: float = Field(gt=0, le=SLOWEST)
     from_us: int = Field(default=0, ge=0, le=LONGEST_US)
     until_us: int | None = Field(default=None, gt=0, le=LONGEST_US)
+
+    @model_validator(mode="after")
+    def _ends_after_it_begins(self) -> Self:
+        if self.until_us is not None and self.until_us <= self.from_us:
+            raise ValueError(f"until_us: must come after from_us ({self.from_us})")
+        return self
 
 
 class SlowLink(Value):

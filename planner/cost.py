@@ -18,7 +18,6 @@ from planner.problem import Problem
 
 # Pixels travel as 8-bit red, green and blue.
 BYTES_PER_PIXEL = 3
-SIDE_WORK = frozenset({Kind.DECODE, Kind.ENCODE, Kind.TEXT, Kind.RECACHE})
 
 
 class Costs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from models.spec import ModelSpec
@@ -39,7 +40,7 @@ class Decoder(NamedTuple):
         weights = [float(us) for us in measured] or flops
         if parts > len(weights):
             raise InputError(f"placement: the decoder has {len(weights)} parts that can be told apart, not {parts}")
-        cuts = _cuts(weights, parts)
+        cuts = _cuts(tuple(weights), parts)
         sums = [sum(weights[a:b]) for a, b in zip((0, *cuts), (*cuts, len(weights)), strict=True)]
         total = sum(weights)
         shares = tuple(part / total for part in sums)
@@ -53,7 +54,7 @@ class Decoder(NamedTuple):
         """How long a part of one block's decode takes."""
         if self.parts:
             first = self.profile.decode_first.median_us / self.profile.decode.median_us if self.profile else 1.0
-            return self.parts[part] * (min(first, 1.0) if block == 0 else 1.0)
+            return self.parts[part] * (first if block == 0 else 1.0)
         return self._whole_us(block, device) * self.shares[part]
 
     def encode_us(self, block: int, device: Device) -> float:
@@ -80,7 +81,8 @@ class Decoder(NamedTuple):
         return spec.decoder_weight_bytes + 2 * 4 * spec.vae.decoder_dim * pixels * frames // spec.vae.pixel_patch**2
 
 
-def _cuts(weights: Sequence[float], parts: int) -> tuple[int, ...]:
+@lru_cache(maxsize=4096)
+def _cuts(weights: tuple[float, ...], parts: int) -> tuple[int, ...]:
     """Where to cut a sequence so that its heaviest part is as light as can be."""
     best: dict[tuple[int, int], tuple[float, tuple[int, ...]]] = {}
     total = [0.0]

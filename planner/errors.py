@@ -4,6 +4,7 @@ BlockcascadeError (models.errors)
 └── PlannerError
     ├── InputError          a file or value from outside cannot be used; names the field and the fix
     │   └── MismatchError   two values that are each fine do not belong together (a plan of another problem)
+    │       └── DriftError  a replay does not give back the run; tells both makespans
     ├── InfeasibleError     no plan fits the cluster; names the limit that binds, with the numbers
     └── CheckError          a plan breaks the rules; lists every broken one
 """
@@ -25,6 +26,10 @@ class InputError(PlannerError):
 
 class MismatchError(InputError):
     """Two values that are each fine do not belong together, such as a plan and another problem."""
+
+
+class DriftError(MismatchError):
+    """A replay of a run does not give back its makespan, so nothing can be asked of it; the text has both."""
 
 
 class InfeasibleError(PlannerError):

@@ -40,10 +40,31 @@ def read_document(kind: type[D], path: str) -> D:
     return kind.from_data(data, path)
 
 
+def read_data(path: str) -> Any:
+    """What a JSON or YAML file holds, unchecked. Raises InputError naming the file."""
+    return _parse(_read(path), path)
+
+
 def read_plan(path: str) -> Plan:
     """The plan in a JSON, YAML or text file. Raises InputError naming the file, the place and the fix."""
     text = _read(path)
     return Plan.from_text(text, path) if text.startswith("# {") else Plan.from_data(_parse(text, path), path)
+
+
+def read_any(path: str, *kinds: type[Document]) -> Document:
+    """The document in a file, told by its `schema_name` or as plan text. Raises InputError as `read_document` does, or
+    naming the kinds that will do.
+    """
+    text = _read(path)
+    if text.startswith("# {") and Plan in kinds:
+        return Plan.from_text(text, path)
+    data = _parse(text, path)
+    named = data.get("schema_name") if isinstance(data, dict) else None
+    for kind in kinds:
+        if named == kind.model_fields["schema_name"].default:
+            return kind.from_data(data, path)
+    known = " or ".join(str(kind.model_fields["schema_name"].default) for kind in kinds)
+    raise InputError(f"{path}: schema_name is {named!r}, not {known}; name a file of that kind")
 
 
 def write_document(document: Document, path: str) -> None:

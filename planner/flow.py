@@ -28,6 +28,9 @@ class Flow:
         self.encodes_text = problem.workload.encode_text
         self.switch_ticks = tuple(switch_ticks)
         self._passes_at: dict[int, tuple[tuple[int, int], ...]] = {}
+        self._units: dict[int, list[int]] = {}
+        self._read: dict[tuple[int, int], int] = {}
+        self._shares: dict[int, tuple[tuple[Pass, ...], ...]] = {}
         self.recomputes = pattern.name == "sequential-recompute"
         sequential = pattern.name == "sequential"
         self._switched_us = (0, *(switch.at_us for switch in problem.workload.switches))
@@ -108,10 +111,12 @@ class Flow:
 
     def shares(self, tick: int) -> tuple[tuple[Pass, ...], ...]:
         """The passes that each denoising unit runs of a tick, in batches balanced by what they read."""
-        units: list[list[tuple[int, int]]] = [[] for _ in range(self.layout.denoising)]
-        for item, unit in zip(self.passes_at(tick), self._units_of(tick), strict=True):
-            units[unit].append(item)
-        return tuple(tuple(self.as_pass(*item) for item in unit) for unit in units)
+        if tick not in self._shares:
+            units: list[list[Pass]] = [[] for _ in range(self.layout.denoising)]
+            for item, unit in zip(self.passes_at(tick), self._units_of(tick), strict=True):
+                units[unit].append(self.as_pass(*item))
+            self._shares[tick] = tuple(map(tuple, units))
+        return self._shares[tick]
 
     def unit_of(self, block: int, stage: int) -> int:
         """The unit that runs a pass of a tick."""
@@ -119,6 +124,11 @@ class Flow:
         return self._units_of(tick)[self.passes_at(tick).index((block, stage))]
 
     def _units_of(self, tick: int) -> list[int]:
+        if tick not in self._units:
+            self._units[tick] = self._assigned(tick)
+        return self._units[tick]
+
+    def _assigned(self, tick: int) -> list[int]:
         count, passes = self.layout.denoising, self.passes_at(tick)
         if self.placement.passes == "block":
             return [block % count for block, _ in passes]
@@ -148,9 +158,12 @@ class Flow:
 
     def blocks_read(self, block: int, stage: int) -> int:
         """How many other blocks' K/V a pass attends to."""
-        level = self.level(*self.as_pass(block, stage))
-        newer = sum(1 for _ in newer_read(self.pattern, block, level, self.blocks))
-        return len(self.spec.context_blocks(block)) + newer
+        known = self._read.get((block, stage))
+        if known is None:
+            level = self.level(*self.as_pass(block, stage))
+            newer = sum(1 for _ in newer_read(self.pattern, block, level, self.blocks))
+            known = self._read[block, stage] = len(self.spec.context_blocks(block)) + newer
+        return known
 
     # -- what actions read and leave -------------------------------------------------------------
 

@@ -34,6 +34,7 @@ class Passes:
         self._teams = _teams(problem, flow)
         self.decoder = Decoder.of(problem, flow.parts)
         self._ring = _slices(problem, flow) if flow.placement.passes == "ring" else ()
+        self._flight_us = _flight_us(problem, flow)
         self._tick_keys: dict[int, object] = {}
 
     def key(self, action: Action, rank: int) -> object:
@@ -63,8 +64,8 @@ class Passes:
         if kind is Kind.TICK:
             return self._tick_us(action.block)
         if kind is Kind.SLICE:
-            return self._batch_us(action.batch, group) * self._ring[action.step or 0]
-        return self._batch_us(action.passes, group)
+            return self._batch_us(action.batch, group) * self._ring[action.step or 0] + self._flight_us
+        return self._batch_us(action.passes, group) + self._flight_us
 
     # -- passes ----------------------------------------------------------------------------------
 
@@ -178,6 +179,13 @@ def _roofline_us(spec: ModelSpec, block: int, read: int, device: Device) -> floa
     compute = spec.forward_flops(frames, frames + read * spec.frames_per_block)
     moved = spec.weight_bytes + (read * spec.frames_per_block + frames) * spec.kv_bytes_per_frame
     return LAUNCH_US + max(compute / (device.peak_tflops * 1e6 * PASS_EFFICIENCY), moved / (device.memory_gbps * 1e3))
+
+
+def _flight_us(problem: Problem, flow: Flow) -> int:
+    """What an action costs on top where several blocks are in flight and no gang says what its tick costs."""
+    pattern, profile = flow.pattern, problem.profile
+    alone = pattern.offset >= problem.model.passes or pattern.is_joint
+    return 0 if profile is None or alone else profile.flight_overhead_us
 
 
 def _teams(problem: Problem, flow: Flow) -> list[object]:

@@ -7,6 +7,7 @@ jitter cannot invalidate a plan.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import Literal
 
@@ -130,6 +131,29 @@ class Plan(Document):
     def finished_us(self) -> list[int]:
         """When each block is finished, by block."""
         return finished_us(self.ranks, self.last_step)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the figures, the proof and the timeline."""
+        from planner.pictures.inline import summary
+
+        return summary(f"Plan: {self.pattern} on {self.placement}", self._facts(), {"planned": self.ranks})
+
+    def _facts(self) -> Iterator[tuple[str, str]]:
+        evidence, ranks = self.evidence, len(self.ranks)
+        gap = "no bound" if evidence.gap is None else f"gap {evidence.gap:.2%}"
+        yield "makespan", f"{self.whole_us / 1000:.1f} ms on {ranks} rank{'s' * (ranks > 1)}"
+        if self.finished_us:
+            yield "first block", f"after {self.finished_us[0] / 1000:.1f} ms"
+        yield "proof", f"{evidence.objective}: {gap} over all schedules of this {evidence.proves} ({evidence.bound_by})"
+        if self.steady is not None:
+            period, limit = float(Fraction(self.steady.period)), self.steady.limit
+            yield (
+                "endless",
+                f"a block every {period / 1000:.1f} ms, {self.steady.gap:.2%} above the bound set by {limit}",
+            )
+        if self.repeat is not None:
+            yield "shown", f"prologue, one kernel of {self.repeat.kernel_blocks} blocks, epilogue"
+        yield from (("warning", warning) for warning in self.warnings)
 
     def require(self, problem: Problem) -> None:
         """Raises MismatchError unless this plan was made for exactly this problem, with a program per device."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Literal, Self
 
 from pydantic import SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -29,6 +30,30 @@ class Problem(Document):
     workload: Workload
     profile: Profile | None = None
     kv_transfer: Literal["full", "fp8"] = "full"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: model, cluster and workload in a few lines."""
+        from planner.pictures.inline import summary
+
+        spec, work = self.model, self.workload
+        kinds = Counter(device.kind for device in self.cluster.devices)
+        devices = ", ".join(f"{count} x {kind}" for kind, count in kinds.items())
+        steps = f"{spec.layers} layers, {spec.steps} steps"
+        clean = " and a clean pass" if spec.clean_pass else ""
+        switches = f", {len(work.switches)} prompt switch(es)" if work.switches else ""
+        facts = (
+            (
+                "model",
+                f"{spec.name}: {steps}{clean}, window {spec.window_blocks} blocks",
+            ),
+            (
+                "cluster",
+                f"{devices}, joined by {self.cluster.link.kind}",
+            ),
+            ("workload", f"{work.blocks} blocks, {'decoded' if work.decode else 'left as latents'}{switches}"),
+            ("times", "a roofline over data sheets" if self.profile is None else self.profile.software),
+        )
+        return summary("Problem", facts)
 
     def kv_sent_bytes(self, frames: int) -> int:
         """Bytes of the K/V of so many latent frames, in one piece, on its way from one device to another."""

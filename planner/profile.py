@@ -93,6 +93,9 @@ class Profile(Document):
     text_us: int | None = Field(default=None, gt=0, le=MAX_US)
     block_overhead_us: int = Field(default=0, ge=0, le=MAX_US, description="added to each block's first pass")
     tick_overhead_us: int = Field(default=0, ge=0, le=MAX_US, description="added to a joint tick of several passes")
+    flight_overhead_us: int = Field(
+        default=0, ge=0, le=MAX_US, description="added to each pass, batch or slice of a cascade that is not joint"
+    )
     joint_stretch: float | None = Field(default=None, gt=0, le=100, description="of passes in a joint tick of several")
     batch_share: tuple[float, ...] = ()
     parallel: tuple[Parallel, ...] = ()
@@ -105,7 +108,7 @@ class Profile(Document):
 
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        data = _without(handler(self), {"device_name": "", "taken": ""})
+        data = _without(handler(self), {"device_name": "", "taken": "", "flight_overhead_us": 0})
         return {name: value for name, value in data.items() if name not in ("transfers", "missing") or value}
 
     @model_validator(mode="after")
@@ -133,7 +136,12 @@ def points(table: tuple[Timing, ...]) -> list[tuple[int, int]]:
 
 def percentile(ordered: Sequence[float], share: float) -> float:
     """The value below which this share of a sorted sample lies."""
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    return ordered[quantile_place(len(ordered), share)]
+
+
+def quantile_place(count: int, share: float) -> int:
+    """Where that value stands among `count` in order of size: it is one of them."""
+    return min(count - 1, int(share * count))
 
 
 def whole_us(us: float) -> int:

@@ -89,6 +89,12 @@ def finished_us(ranks: Sequence[Sequence[TimedAction]], last_step: int) -> list[
     return [decoded[block] for block in sorted(decoded)] or [denoised[block][1] for block in sorted(denoised)]
 
 
+def lengths_us(ranks: Sequence[Sequence[TimedAction]], last_step: int) -> tuple[int, int]:
+    """The makespan, and the time from the first finished block to the last."""
+    finished = finished_us(ranks, last_step)
+    return makespan_us(ranks), finished[-1] - finished[0]
+
+
 def begun_us(ranks: Sequence[Sequence[TimedAction]]) -> list[int]:
     """When each block's first pass starts."""
     begun: dict[int, int] = {}

@@ -58,13 +58,14 @@ def describe(error: ValidationError) -> str:
     """One line for a validation error: each field's path, what is wrong with it and, if short, what was given."""
     parts = []
     for item in error.errors()[:5]:
-        path = ".".join(str(key) for key in item["loc"]) or "value"
+        path = ".".join(str(key) for key in item["loc"])
         message = (
             "unknown key, remove it" if item["type"] == "extra_forbidden" else item["msg"].removeprefix("Value error, ")
         )
         given = item.get("input")
         shown = f" (got {given!r})" if isinstance(given, str | int | float) and len(repr(given)) <= SHORT else ""
-        parts.append(f"{path}: {message}{shown}")
+        # What is wrong with the whole names its fields itself.
+        parts.append(f"{path}: {message}{shown}" if path else f"{message}{shown}")
     if error.error_count() > 5:
         parts.append(f"and {error.error_count() - 5} more")
     return "; ".join(parts)

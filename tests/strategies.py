@@ -133,6 +133,7 @@ def profiles(draw: st.DrawFn, spec: ModelSpec, device: str) -> Profile:
         text_us=sometimes(durations_us),
         block_overhead_us=sometimes(durations_us) or 0,
         tick_overhead_us=sometimes(durations_us) or 0,
+        flight_overhead_us=sometimes(durations_us) or 0,
         joint_stretch=draw(st.none() | st.sampled_from([1.5, 2.0])),
         batch_share=draw(st.sampled_from([(), (0.5,), (0.75, 0.5)])),
         parallel=(parallel,) if draw(st.booleans()) else (),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from executor.command import section
 from executor.flags import Command
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 # Those of models.source and executor.options, which --help need not import.
 DTYPES = ("float32", "bfloat16", "float16")
 MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
-PLACE = click.Path(path_type=Path)
+PLACE = click.Path(path_type=Path)  # a file or a folder, looked for when it is needed
 
 OPTIONS = (
     click.option(
@@ -31,12 +32,20 @@ OPTIONS = (
         "--text-encoder", type=PLACE, help="Folder with text_encoder/, tokenizer/.  [default: the checkpoint]"
     ),
     click.option("--lora", type=PLACE, help="LoRA file to merge into the weights."),
-    click.option("--lora-alpha", type=float, help="Its alpha, where its file does not tell."),
+    click.option("--lora-alpha", type=float, metavar="ALPHA", help="Its alpha, where its file does not tell."),
     click.option("--no-ema", is_flag=True, help="Of two generators in a file, take the one that is no average."),
     click.option("--dtype", type=click.Choice(DTYPES), help="Type to compute in.  [default: the model's]"),
     click.option("--compile/--no-compile", "compiled", default=False, help="torch.compile each layer.  [default: off]"),
-    click.option("--compile-mode", type=click.Choice(MODES), default="default", help="torch.compile's mode."),
-    click.option("--attention", default="native", help="An attention backend of diffusers.  [default: native]"),
+    click.option(
+        "--compile-mode",
+        type=click.Choice(MODES),
+        default="default",
+        metavar="MODE",
+        help=f"torch.compile's: {', '.join(MODES)}.  [default: default]",
+    ),
+    click.option(
+        "--attention", default="native", metavar="NAME", help="An attention backend of diffusers.  [default: native]"
+    ),
     click.option("--fused/--no-fused", default=None, help="Batches as one product.  [default: on CUDA only]"),
 )
 
@@ -91,6 +100,4 @@ def model_options(command: Command) -> Command:
         flags = ModelFlags(**{name: given.pop(name) for name in ModelFlags._fields})
         command(*args, model_flags=flags, **given)
 
-    for option in reversed(OPTIONS):
-        wrapped = option(wrapped)
-    return wrapped
+    return section("Model", *OPTIONS)(wrapped)

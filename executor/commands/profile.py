@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from executor.command import Command, section
 from executor.commands.model_options import ModelFlags, model_options
-from executor.commands.shared import print_table, progress, tells_errors
+from executor.commands.shared import print_table, progress, require_room, tells_errors, write_json
+from executor.common_flags import json_option, output_option
+from executor.names import DEVICE, MODEL
 
 if TYPE_CHECKING:
     from torch import device as Device
@@ -19,18 +22,34 @@ if TYPE_CHECKING:
     from models.spec import ModelSpec
 
 
-@click.command()
-@click.option("--model", default="toy", help="A model's name or spec file.  [default: toy]")
-@click.option("--device", default="cpu-core", help="The kind of device this is, e.g. h100.  [default: cpu-core]")
-@click.option(
-    "--random-weights", is_flag=True, help="Fill the model's shape with random numbers: as fast as real ones."
+@click.command(
+    cls=Command,
+    short_help="Time a model on this machine and write the profile to plan by.",
+    examples=(
+        "blockcascade profile --busy-ranks 2 -o profile.json",
+        "blockcascade profile --model self-forcing-1.3b --device h100 --random-weights -o profile.json",
+    ),
 )
-@click.option("--busy-ranks", type=click.IntRange(1, 64), default=1, help="Ranks at work at once.  [default: 1]")
-@click.option("--repeats", type=click.IntRange(1, 1000), default=5, help="Rounds to time on each rank.  [default: 5]")
-@click.option("--limit", "limit_s", type=click.FloatRange(min=1), help="Most seconds for it.  [default: none]")
-@click.option("--prompt", help="What to show meanwhile.  [default: one that the toy can read]")
-@click.option("-o", "--output", default="-", help="Where the profile goes.  [default: standard output]")
+@section(
+    "What is timed",
+    click.option("--model", type=MODEL, default="toy", help="A model's name or spec file.  [default: toy]"),
+    click.option("--device", type=DEVICE, default="cpu-core", help="The kind this machine has.  [default: cpu-core]"),
+    click.option(
+        "--random-weights", is_flag=True, help="Fill the model's shape with random numbers: as fast as real ones."
+    ),
+    click.option(
+        "--busy-ranks", type=click.IntRange(1, 64), default=1, metavar="COUNT", help="At work at once.  [default: 1]"
+    ),
+    click.option(
+        "--repeats", type=click.IntRange(1, 1000), default=5, metavar="COUNT", help="Rounds on each rank.  [default: 5]"
+    ),
+    click.option(
+        "--limit", "limit_s", type=click.FloatRange(min=1), metavar="SECONDS", help="Most time for it.  [default: any]"
+    ),
+    click.option("--prompt", metavar="TEXT", help="What to show meanwhile.  [default: one that the toy can read]"),
+)
 @model_options
+@section("Output", output_option("the profile goes", usual="standard output"), json_option)
 @tells_errors
 def profile(
     model: str,
@@ -40,7 +59,8 @@ def profile(
     repeats: int,
     limit_s: float | None,
     prompt: str | None,
-    output: str,
+    output: str | None,
+    as_json: bool,
     model_flags: ModelFlags,
 ) -> None:
     """Time a model on this machine and write the profile to plan by.
@@ -54,6 +74,8 @@ def profile(
     from planner.cluster import Cluster
     from planner.files import write_document
 
+    output = output or (None if as_json else "-")
+    taken = require_room(as_json=as_json, output=output)
     cluster, spec = Cluster.of(device, busy_ranks), find_spec(model)
     make = _maker(spec, model_flags, random_weights=random_weights)
     with progress(f"timing {spec.name} in {repeats} rounds on {busy_ranks} rank(s)"):
@@ -66,8 +88,12 @@ def profile(
             limit_s=float("inf") if limit_s is None else limit_s,
             fused=model_flags.fused,
         )
-    write_document(found, output)
-    print_table(PROFILE_COLUMNS, profile_rows(found), err=True)
+    if output is not None:
+        write_document(found, output)
+    if as_json:
+        write_json(found)
+        return
+    print_table(PROFILE_COLUMNS, profile_rows(found), err=taken)
     for what in found.missing:
         click.echo(f"missing: {what}", err=True)
 

@@ -6,19 +6,24 @@ Like each subcommand's module, this imports what it needs only when it runs, so 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from executor.command import BAD_INPUT, FAILED, INTERRUPTED
 from executor.flags import Command, input_error
 
 if TYPE_CHECKING:
+    from executor.progress import Say
     from planner.plan import Plan
     from planner.problem import Problem
     from planner.trace import Trace
+    from planner.value import Document
 
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+EXTRAS = {"ortools": "solve", "pandas": "sweep", "distributed": "sweep"}
 
 
 def tells_errors(command: Command) -> Command:
@@ -42,7 +47,8 @@ def tells_errors(command: Command) -> Command:
             # As shells tell it; click would say 1, which is a failure.
             sys.exit(INTERRUPTED)
         except ModuleNotFoundError as error:
-            click.echo(f"error: {error.name} is not installed; running models needs blockcascade[run]", err=True)
+            extra = EXTRAS.get(str(error.name).partition(".")[0], "run")
+            click.echo(f"error: {error.name} is not installed; this needs blockcascade[{extra}]", err=True)
             sys.exit(BAD_INPUT)
 
     return wrapped
@@ -60,26 +66,54 @@ def problem_and_plan(problem_file: str, plan_file: str) -> tuple[Problem, Plan]:
     return problem, chosen
 
 
-def describe_trace(trace: Trace, chosen: Plan, problem: Problem) -> None:
+def describe_trace(trace: Trace, chosen: Plan, problem: Problem, *, err: bool) -> None:
     from executor.describe import trace_line
 
-    click.echo(trace_line(trace, chosen, problem), err=True)
+    click.echo(trace_line(trace, chosen, problem), err=err)
 
 
-def progress(first: str) -> Any:
-    """A context whose value is told what goes on: a spinner on a terminal, plain lines elsewhere."""
+def progress(first: str) -> AbstractContextManager[Say]:
+    """A context whose value is told what goes on, for all that may take more than two seconds."""
     from executor.progress import progress
 
     return progress(first)
 
 
-def print_table(columns: tuple[str, ...], rows: list[tuple[str, ...]], *, err: bool = False) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def print_table(
+    columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], *, err: bool = False, apart: bool = False
+) -> None:
+    from executor.table import print_table
 
-    table = Table(*columns)
-    for row in rows:
-        table.add_row(*row)
-    # Piped, rich assumes 80 columns and would break words.
-    stream = sys.stderr if err else sys.stdout
-    Console(width=None if stream.isatty() else 160, stderr=err).print(table)
+    print_table(columns, rows, err=err, apart=apart)
+
+
+def write_json(answer: Document | Mapping[str, Any]) -> None:
+    """An answer on standard output: one document on one line, its keys sorted."""
+    import json
+
+    from planner.files import write_bytes
+    from planner.value import Document
+
+    if isinstance(answer, Document):
+        text = answer.to_json()
+    else:
+        text = json.dumps(answer, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"
+    write_bytes(text.encode(), "-")
+
+
+def refuse_clash(names: str, *places: str | None) -> None:
+    """Raises InputError if two of the files to read are standard input."""
+    if places.count("-") > 1:
+        raise input_error(f"{names}: only one of them can be standard input")
+
+
+def require_room(*, as_json: bool, **places: str | None) -> bool:
+    """Whether standard output has a document already, so that what is told beside goes to standard error.
+
+    `places` are where documents go, by their flags. Raises InputError if two are to go to standard output.
+    """
+    taken = [name for name, place in places.items() if place == "-"] + ["json"] * as_json
+    if len(taken) > 1:
+        flags = ", ".join("-o" if name == "output" else f"--{name.replace('_', '-')}" for name in taken)
+        raise input_error(f"{flags}: only one of them can go to standard output; name a file")
+    return bool(taken)

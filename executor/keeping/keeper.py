@@ -13,7 +13,7 @@ from executor.keeping.needed import TENSOR, is_past, lacking
 from executor.keeping.saved import IN_PARTS, Finished, Kept, Piece, Saved
 from executor.keeping.store import Store
 from executor.keeping.writer import Copied, Writer, copied
-from executor.output.stream_out import FrameSink
+from executor.output.frame_sink import FrameSink
 from executor.rank.part import Part
 from planner.action import Action, Kind, Payload
 from planner.flow import Flow

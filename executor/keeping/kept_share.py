@@ -13,7 +13,7 @@ from executor.keeping.cuts import Cuts
 from executor.keeping.keeper import Keeper, show
 from executor.keeping.needed import TENSOR
 from executor.keeping.remaining import is_load, remaining
-from executor.keeping.restart import Loads, codec_state
+from executor.keeping.restart import Loads, restore_codec
 from executor.keeping.run_folder import Keep, Start, clear
 from executor.keeping.saved import Finished
 from executor.keeping.store import Store
@@ -74,9 +74,9 @@ class KeptShare:
         last = self._cuts.finished(self._start.cut) - 1
         kinds = {action.kind for action in self.program}
         if last >= 0 and Kind.DECODE in kinds:
-            rank.restore_decoder(codec_state(self._store, "decoder", last))
+            restore_codec(self._store, "decoder", last, rank.restore_decoder)
         if last >= 0 and Kind.ENCODE in kinds:
-            rank.restore_encoder(codec_state(self._store, "encoder", last))
+            restore_codec(self._store, "encoder", last, rank.restore_encoder)
 
 
 def ended(keep: Keep, start: Start, flow: Flow) -> tuple[Tensor | None, list[Tensor]]:

@@ -6,19 +6,21 @@ goes on from the newest cut that lacks nothing, and what was wrong is told.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from executor.channels.channel import Channel, Pending
+from executor.channels.through import Through
 from executor.errors import StateError
 from executor.keeping.cuts import START, Cut, Cuts
 from executor.keeping.needed import TENSOR, covering, header_of, kept_after, lacking, needs
 from executor.keeping.saved import IN_PARTS, Finished, Piece, Saved
 from executor.keeping.store import Store
 from executor.rank.part import Part
+from models.errors import ModelError
 from models.spec import ModelSpec
 from planner.action import Payload
 from planner.flow import Flow
@@ -45,35 +47,19 @@ def newest(store: Store, flow: Flow, cuts: Cuts, dtype: torch.dtype) -> Restart:
     return Restart(START, faults=tuple(faults))
 
 
-class Loads:
+class Loads(Through):
     """A channel that reads what a rank receives from itself out of the run's folder, and passes all else on."""
 
     def __init__(self, channel: Channel, store: Store, part: Part) -> None:
-        self._channel, self._store, self._part = channel, store, part
+        super().__init__(channel)
+        self._store, self._part = store, part
         self._pieces = [saved for saved in store.state() if isinstance(saved, Piece)]
-        self.rank, self.size = channel.rank, channel.size
-        self.packs = channel.packs
 
     def receive(self, payload: Payload, tensor: Tensor, source: int, *, live: bool = False) -> Pending:
         if source != self.rank:
-            return self._channel.receive(payload, tensor, source, live=live)
+            return super().receive(payload, tensor, source, live=live)
         self._load(payload, tensor)
         return _Here()
-
-    def send(self, payload: Payload, tensor: Tensor, target: int, *, live: bool = False) -> Pending:
-        return self._channel.send(payload, tensor, target, live=live)
-
-    def exchange(self, outs: Mapping[int, Sequence[Tensor]], rooms: Mapping[int, Sequence[Tensor]]) -> Pending:
-        return self._channel.exchange(outs, rooms)
-
-    def barrier(self) -> None:
-        self._channel.barrier()
-
-    def broadcast(self, value: Any) -> Any:
-        return self._channel.broadcast(value)
-
-    def gather(self, value: Any) -> list[Any] | None:
-        return self._channel.gather(value)
 
     def _load(self, payload: Payload, room: Tensor) -> None:
         layers, heads = self._part.layers, self._part.heads
@@ -111,12 +97,19 @@ class _Here:
         return
 
 
-def codec_state(store: Store, half: str, block: int) -> dict[str, Tensor]:
-    """What the decoder or encoder kept after a block, of all its parts. Raises StateError if it is gone."""
+def restore_codec(store: Store, half: str, block: int, restore: Callable[[dict[str, Tensor]], None]) -> None:
+    """Brings a decoder or encoder to where it was after a block, from the files of all its parts.
+
+    Raises StateError if they are gone, or are none that it can have left.
+    """
     parts = kept_after(store.state(), half, block)
     if not parts:
         raise StateError(f"{store.folder}: the {half} after block {block} is gone; nobody may change a run's folder")
-    return {key: tensor for part in parts for key, tensor in store.read_all(part).items()}
+    try:
+        restore({key: tensor for part in parts for key, tensor in store.read_all(part).items()})
+    except ModelError as error:
+        names = ", ".join(str(store.folder / str(part)) for part in parts)
+        raise StateError(f"{names}: {error}; or remove what is named here and go on with --resume") from error
 
 
 def _candidates(flow: Flow, cuts: Cuts) -> Iterator[Cut]:

@@ -24,7 +24,7 @@ from executor.keeping.cuts import Cut, Cuts
 from executor.keeping.restart import newest
 from executor.keeping.saved import Saved
 from executor.keeping.store import Store
-from executor.output.stream_out import FrameSink
+from executor.output.frame_sink import FrameSink
 from models.spec import ModelSpec
 from planner.errors import InputError
 from planner.files import read_document, write_document
@@ -45,6 +45,7 @@ class RunRecord(Document):
     """What has to be equal for a run to go on with another's blocks: all that decides the clip's numbers.
 
     Cluster and placement are not part of it. `weights` is their fingerprint; `options` are those that change numbers.
+    `software`: versions it began under. Others may go on with it, but are told: last digits can differ.
     """
 
     schema_name: Literal["blockcascade.run/1"] = "blockcascade.run/1"
@@ -57,6 +58,7 @@ class RunRecord(Document):
     weights: str
     save_every: int = Field(ge=1)
     options: Mapping[str, str | int | float | bool | None] = {}
+    software: Mapping[str, str] = {}
 
     @property
     def ticks_are_free(self) -> bool:
@@ -85,12 +87,15 @@ class Keep(NamedTuple):
 
 
 class Start(NamedTuple):
-    """From where a run goes: a cut, the files of state it needs, the switch ticks, and what could not be used."""
+    """From where a run goes: a cut, the files of state it needs, the switch ticks, what could not be used, and what
+    else is to be known of it.
+    """
 
     cut: Cut
     adopted: frozenset[Saved]
     switch_ticks: tuple[int, ...]
     faults: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @contextmanager
@@ -123,8 +128,11 @@ def opened(keep: Keep, record: RunRecord, flow: Flow, dtype: torch.dtype) -> Sta
         raise StateError(f"{keep.folder}: holds a run already; go on with it by --resume, or name another folder")
     if not there and keep.resume == "yes":
         raise StateError(f"{keep.folder}: holds no run to go on with; drop --resume to begin one")
+    warnings: tuple[str, ...] = ()
     if there:
-        record = _agreed(place, record)
+        saved = _agreed(place, record)
+        warnings = tuple(_other_software(saved, record)) if begun else ()
+        record = saved
     store.prepare()
     if not there:
         if begun:
@@ -134,7 +142,7 @@ def opened(keep: Keep, record: RunRecord, flow: Flow, dtype: torch.dtype) -> Sta
     # Where prompts switch is of no matter to the cuts as long as nothing is re-cached.
     found = newest(store, flow, Cuts(flow, record.save_every), dtype)
     clear(store, found.state)
-    return Start(found.cut, found.state, record.switch_ticks, found.faults)
+    return Start(found.cut, found.state, record.switch_ticks, found.faults, warnings)
 
 
 def agreed(keep: Keep, record: RunRecord, flow: Flow, dtype: torch.dtype, channel: Channel) -> Start:
@@ -187,8 +195,18 @@ def _agreed(place: Path, given: RunRecord) -> RunRecord:
     return saved
 
 
+def _other_software(saved: RunRecord, given: RunRecord) -> Iterator[str]:
+    """What is to be known of going on under other versions than the run began under."""
+    names = sorted(saved.software.keys() & given.software.keys())
+    changed = [name for name in names if saved.software[name] != given.software[name]]
+    if changed:
+        was, now = (", ".join(f"{name} {record.software[name]}" for name in changed) for record in (saved, given))
+        yield f"the run began under {was} and goes on under {now}: what is left may differ in its last digits"
+
+
 def _differences(saved: RunRecord, given: RunRecord) -> Iterator[str]:
     a, b = (json.loads(record.to_json()) for record in (saved, given))
+    del a["software"], b["software"]
     if saved.ticks_are_free:
         del a["switch_ticks"], b["switch_ticks"]
     for path, was, now in _unequal("", a, b):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -21,6 +21,18 @@ def software() -> str:
         f"torch {torch.__version__}, {cuda}diffusers {version('diffusers')}, python {platform.python_version()}, "
         f"{platform.machine()}"
     )
+
+
+def versions() -> dict[str, str]:
+    """The versions of what decides a clip's bytes besides its inputs."""
+    return {"blockcascade": _ours(), "diffusers": version("diffusers"), "torch": str(torch.__version__)}
+
+
+def _ours() -> str:
+    try:
+        return version("blockcascade")
+    except PackageNotFoundError:  # a checkout on the path that nobody has installed
+        return "not installed"
 
 
 def _processor() -> str:

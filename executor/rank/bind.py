@@ -15,8 +15,9 @@ from executor.errors import WorldError
 from executor.rank.held import Held
 from executor.rank.part import part_of
 from executor.rank.passes import Between, Passes
-from executor.rank.warm_up import warm_up
+from executor.rank.warm_up import PassKinds, warm_up
 from models.codec import State, StreamDecoder, StreamEncoder
+from models.device import to_device
 from models.layer import TextView
 from models.loaded import LoadedModel
 from planner.action import Action, Kind, Payload
@@ -49,6 +50,7 @@ class Rank:
     ) -> None:
         program = list(program)
         kinds = {action.kind for action in program}
+        self._pass_kinds = PassKinds.of(program, flow)
         self._model, self._flow, self._prompts = model, flow, prompts
         wan = model.wan
         self.held = Held(flow, part_of(channel.rank, problem, flow), program, wan.dtype, wan.device, before)
@@ -59,7 +61,6 @@ class Rank:
         self._encoder: StreamEncoder | None = None
         if kinds & {Kind.DECODE, Kind.ENCODE}:
             self._decoder, self._encoder = self._codec(kinds)
-        self._denoises = any(action.passes for action in program)
         self._do: dict[Kind, Callable[[Action], None]] = {
             Kind.DECODE: self._decode,
             Kind.ENCODE: self._encode,
@@ -85,8 +86,10 @@ class Rank:
 
     def warm_up(self) -> None:
         """Runs each kind of work on throw-away tensors, so that first-call costs fall outside the clip."""
-        if self._denoises:
-            warm_up(self._model.wan, self.held, self._some_text())
+        first = self._pass_kinds.first_prompt
+        if first is not None:
+            text = self._some_text() if self._flow.encodes_text else self._text(first)
+            warm_up(self._model.wan, self.held, text, self._pass_kinds.timesteps)
         if self._decoder is not None:
             for block in range(2):  # a stream's first block, then another
                 shape, dtype = self.held.shape(Payload("latents", block))
@@ -164,7 +167,7 @@ class Rank:
 
     def _encode_text(self, action: Action) -> None:
         embeds = self._model.embed_prompt(self._prompts[action.block])
-        self.held.put(Payload("text", action.block), embeds.to(self.device, self._model.wan.dtype))
+        self.held.put(Payload("text", action.block), to_device(embeds.to(self._model.wan.dtype), self.device))
 
     def _text(self, prompt: int) -> Sequence[TextView]:
         """A prompt as the transformer's layers read it."""

@@ -29,11 +29,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal, NamedTuple
 
-from planner.action import Kind
+from planner.action import SIDE_WORK
 from planner.calibrating.observed import Run
 from planner.calibrating.replay import Assumed, Played, lane_order, play
 from planner.calibrating.script import Script
-from planner.rows import Rows, finished_us, makespan_us
+from planner.rows import Rows, finished_us, lengths_us
 from planner.value import Value
 
 Cause = Literal[
@@ -47,8 +47,6 @@ Cause = Literal[
     "launch gaps",
     "rest",
 ]
-
-SIDE_WORK = frozenset({Kind.DECODE, Kind.ENCODE, Kind.RECACHE, Kind.TEXT})
 
 
 class Loss(Value):
@@ -139,15 +137,15 @@ def losses(script: Script, planned_rows: Rows, planned: Assumed, run: Run, typic
     steps = list(_steps(script, planned, run, typical))
     followed = play(script, steps[-1][1], run.facts)
     steps += list(_delayed(steps[-1][1], followed))
-    figures = [_figures(planned_rows, last_step)]
-    figures += [_figures(play(script, assumed).rows, last_step) for _, assumed in steps]
+    figures = [lengths_us(planned_rows, last_step)]
+    figures += [lengths_us(play(script, assumed).rows, last_step) for _, assumed in steps]
     # The first replay is the plan's own; where it is shorter the plan had idle time, which is part of the rest.
     slack = [after - before for before, after in zip(figures[0], figures[1], strict=True)]
     parts = [
         Loss(cause=cause, makespan_us=after[0] - before[0], steady_us=after[1] - before[1])
         for (cause, _), before, after in zip(steps[1:], figures[1:-1], figures[2:], strict=True)
     ]
-    measured = _figures(run.rows, last_step)
+    measured = lengths_us(run.rows, last_step)
     rest = [slack[at] + measured[at] - figures[-1][at] for at in range(2)]
     return Losses(
         planned_us=figures[0][0],
@@ -184,11 +182,6 @@ def _delayed(assumed: Assumed, followed: Played) -> Iterator[tuple[Cause, Assume
     late = followed.delays
     yield "waiting for data", assumed._replace(delays=assumed.delays._replace(moves=late.moves))
     yield "launch gaps", assumed._replace(delays=late._replace(ends={}))
-
-
-def _figures(rows: Rows, last_step: int) -> tuple[int, int]:
-    finished = finished_us(rows, last_step)
-    return makespan_us(rows), finished[-1] - finished[0]
 
 
 def _rank_times(script: Script, planned: Assumed, run: Run, followed: Played, makespan: int) -> Iterator[RankTime]:

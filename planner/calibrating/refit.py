@@ -22,6 +22,9 @@ STEPS = (tables, overhead, parallel, batches, ticks, decodes, side_work)
 def refit(script: Script, base: Profile, seen: Sequence[Seen]) -> Profile:
     """The profile `base` with all in it that was seen of compute actions."""
     profile = base
+    if base.flight_overhead_us and not Model(script, base).explains(seen):
+        # What was seen of passes has it inside.
+        profile = base.model_copy(update={"flight_overhead_us": 0})
     for step in STEPS:
         profile = step(Model(script, profile), seen)
     return profile

@@ -74,7 +74,7 @@ class Script(NamedTuple):
 def script(plan: Plan, problem: Problem) -> Script:
     """The programs of a plan of this problem, a stream's kernel as often as it repeats.
 
-    Raises MismatchError for a plan of another problem, InputError if it is too long to be replayed, InfeasibleError
+    Raises MismatchError for a plan of another problem, InputError if it is too long to be played, InfeasibleError
     if a send has no receive.
     """
     plan.require(problem)
@@ -98,11 +98,15 @@ def script(plan: Plan, problem: Problem) -> Script:
 
 
 def _require_short(plan: Plan) -> None:
-    rows = sum(len(rows) for rows in plan.ranks)
-    if plan.repeat is not None:
-        rows += plan.repeat.copies * sum(end - begin for begin, end in plan.repeat.places)
+    rows, repeat = sum(len(rows) for rows in plan.ranks), plan.repeat
+    kernel = 0 if repeat is None else sum(end - begin for begin, end in repeat.places)
+    if repeat is not None and kernel and rows + repeat.copies * kernel > MOST_ROWS >= rows:
+        raise InputError(
+            f"plan: {repeat.copies} copies of a kernel of {kernel} actions are too many to play; plan a clip of at "
+            f"most {MOST_ROWS // kernel * repeat.kernel_blocks} blocks"
+        )
     if rows > MOST_ROWS:
-        raise InputError(f"plan: {rows} actions are too many to replay; calibrate by a clip of at most {MOST_ROWS}")
+        raise InputError(f"plan: {rows} actions are too many to play; plan a clip of at most {MOST_ROWS} actions")
 
 
 def _moves(programs: Sequence[Sequence[Action]], flow: Flow) -> tuple[Move, ...]:

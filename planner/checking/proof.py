@@ -35,7 +35,7 @@ def proven(plan: Plan, problem: Problem) -> Ends | None:
 
 def _prove(plan: Plan, problem: Problem) -> Ends:
     table = columns(plan.ranks)
-    sure(table.size > problem.workload.blocks)
+    sure(table.size >= problem.workload.blocks)
     grid = Grid(Clip(plan, problem))
     prices = Prices(table, grid)
     census = take_census(table, grid, prices)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from ortools.sat.python import cp_model
@@ -49,7 +53,8 @@ def ask(incumbent: Incumbent, ticks: Ticks, known: HeadsTails, effort: Effort, *
         model.start_from(incumbent.schedule)
     solver = _solver(effort, effort.limit_s - (time.perf_counter() - begun))
     solver.best_bound_callback = lambda bound: incumbent.raise_bound(_up(bound), NAME)
-    status = solver.solve(model.model, _Listener(incumbent, ticks, model))
+    with _interrupts_kept(solver):
+        status = solver.solve(model.model, _Listener(incumbent, ticks, model))
     # The incumbent is a solution, or not better than one: were there none, what the solver says would be in doubt.
     if status in (cp_model.OPTIMAL, cp_model.FEASIBLE):
         incumbent.raise_bound(_up(solver.best_objective_bound), NAME)
@@ -96,6 +101,21 @@ def _solver(effort: Effort, limit_s: float) -> cp_model.CpSolver:
     solver.parameters.num_workers = effort.workers
     solver.parameters.random_seed = effort.seed
     return solver
+
+
+@contextmanager
+def _interrupts_kept(solver: cp_model.CpSolver) -> Iterator[None]:
+    """Within, Ctrl-C ends the search; after it, it does what it did before. CP-SAT leaves SIGINT at the system's
+    default, which would end the process without a word.
+    """
+    ours = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT)
+    solver.parameters.catch_sigint_signal = ours
+    try:
+        yield
+    finally:
+        if ours and before is not None:
+            signal.signal(signal.SIGINT, before)
 
 
 def _up(bound: float) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from planner.cost import Costs
+from planner.errors import InputError
 from planner.expand import expand
 from planner.metrics import Metrics, metrics
 from planner.patterns import Pattern
@@ -22,6 +23,8 @@ from planner.streams.steady import cyclic, loop_of
 
 # A clip of more blocks is planned as a stream.
 LONGEST = 500
+# Passes of a short clip at most: so many take a minute for each placement.
+MOST_PASSES = 100_000
 # Blocks that may wait for the decoder: fewer are tried where a schedule does not settle.
 SPARE = (3, 1, 5)
 
@@ -32,10 +35,22 @@ def of_length(problem: Problem, blocks: int) -> Problem:
 
 
 def short_blocks(problem: Problem, patterns: Sequence[Pattern]) -> int:
-    """Enough blocks for the ramp, for kernels that follow one another, and for the end."""
+    """Enough blocks for the ramp, for kernels that follow one another, and for the end.
+
+    Raises InputError if that is too long to be planned.
+    """
     spec = problem.model
     in_flight = max(lookahead(problem, pattern) for pattern in patterns)
-    return min(problem.workload.blocks, 2 * spec.window // spec.frames_per_block + 3 * in_flight + 3 * MOST_BLOCKS)
+    context = 2 * spec.window // spec.frames_per_block
+    # A kernel is looked for from where the ramp's last pass is felt no more until where the end's first is.
+    seen = context + 1 + 2 * spec.passes + 2 * MOST_BLOCKS + 1
+    enough = max(seen, context + 3 * in_flight + 3 * MOST_BLOCKS)
+    if enough * spec.passes > MOST_PASSES:
+        raise InputError(
+            f"stream: {spec.passes} passes a block are too many for a rhythm to be found; plan a clip of {LONGEST} "
+            "blocks or fewer, by another objective than the period, or a model of fewer steps"
+        )
+    return min(problem.workload.blocks, enough)
 
 
 def lookahead(problem: Problem, pattern: Pattern, spare: int = SPARE[0]) -> int:

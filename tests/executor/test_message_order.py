@@ -17,6 +17,7 @@ from executor import job, launch
 from executor.channels.channel import Channel, Pending
 from executor.channels.live import AHEAD
 from executor.channels.local_channel import LocalWorld
+from executor.channels.through import Through
 from planner.action import Payload
 from planner.cluster import Cluster
 from planner.problem import Problem
@@ -26,22 +27,20 @@ from tests.executor.equal import SEED, Case, case, cases, deep
 Posts = dict[tuple[int, int, bool], list[tuple[str, int]]]
 
 
-class Listening:
+class Listening(Through):
     """A channel that notes what its end posts, by source, target and whether live: the payload and its numbers."""
 
-    packs = False
-
     def __init__(self, inner: Channel, sent: Posts, received: Posts) -> None:
-        self._inner, self._sent, self._received = inner, sent, received
-        self.rank, self.size = inner.rank, inner.size
+        super().__init__(inner)
+        self._sent, self._received = sent, received
 
     def send(self, payload: Payload, tensor: Tensor, target: int, *, live: bool = False) -> Pending:
         self._sent[self.rank, target, live].append((str(payload), tensor.numel()))
-        return self._inner.send(payload, tensor, target, live=live)
+        return super().send(payload, tensor, target, live=live)
 
     def receive(self, payload: Payload, tensor: Tensor, source: int, *, live: bool = False) -> Pending:
         self._received[source, self.rank, live].append((str(payload), tensor.numel()))
-        return self._inner.receive(payload, tensor, source, live=live)
+        return super().receive(payload, tensor, source, live=live)
 
     def exchange(self, outs: Mapping[int, Sequence[Tensor]], rooms: Mapping[int, Sequence[Tensor]]) -> Pending:
         assert all(part.is_contiguous() for parts in (*outs.values(), *rooms.values()) for part in parts)
@@ -49,16 +48,7 @@ class Listening:
             self._sent[self.rank, peer, False] += [("together", part.numel()) for part in parts]
         for peer, parts in rooms.items():
             self._received[peer, self.rank, False] += [("together", part.numel()) for part in parts]
-        return self._inner.exchange(outs, rooms)
-
-    def barrier(self) -> None:
-        self._inner.barrier()
-
-    def broadcast(self, value: Any) -> Any:
-        return self._inner.broadcast(value)
-
-    def gather(self, value: Any) -> list[Any] | None:
-        return self._inner.gather(value)
+        return super().exchange(outs, rooms)
 
 
 @settings(max_examples=60, deadline=None)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from models.errors import ModelError
 from models.forward import PassInput, Past, run_pass
-from models.generate import as_stream, generate
+from models.generate import generate
 from models.order import Live
 from models.sampler import after_step, block_noise
 from models.spec import ModelSpec
@@ -151,9 +151,6 @@ def test_latents_come_as_promised() -> None:
     video = generate(wan_for(TINY_SPEC), text(), blocks=2, seed=0)
     assert [block.shape for block in video] == [(4, 2, 4, 4)] * 2
     assert {block.dtype for block in video} == {torch.float32}
-    stream = as_stream(video)
-    assert stream.shape == (1, 4, 4, 4, 4)
-    assert torch.equal(stream[0, :, 2:], video[1])
 
 
 # -- a first block of its own --------------------------------------------------------------------

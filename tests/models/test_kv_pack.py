@@ -21,7 +21,7 @@ from torch import Tensor
 import models.generate as reference
 from models.errors import ModelError
 from models.forward import Forward
-from models.kv_pack import LARGEST, pack, packed_bytes, unpack, unpack_into
+from models.kv_pack import LARGEST, pack, packed_bytes, unpack_into
 from models.toy.model import load_toy
 
 
@@ -30,7 +30,9 @@ def _kv(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float32) -> Tenso
 
 
 def _there_and_back(kv: Tensor) -> Tensor:
-    return unpack(pack(kv), kv.shape, kv.dtype)
+    back = torch.empty(kv.shape, dtype=kv.dtype)
+    unpack_into(pack(kv), back)
+    return back
 
 
 def test_bytes_by_hand() -> None:
@@ -120,7 +122,7 @@ def test_other_shapes_are_refused() -> None:
     packed = pack(_kv(2, 2, 5, 3, 4))
     for wrong in (packed[:-1], packed.view(2, -1), packed.float(), packed.repeat(2)[::2]):
         with pytest.raises(ModelError, match=r"is 288 bytes, not .* same layers and heads"):
-            unpack(wrong, (2, 2, 5, 3, 4), torch.float32)
+            unpack_into(wrong, torch.empty(2, 2, 5, 3, 4))
 
 
 # -- what it does to a clip ----------------------------------------------------------------------

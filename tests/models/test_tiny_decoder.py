@@ -149,9 +149,17 @@ def test_a_state_of_another_codec_is_refused() -> None:
         decoder.restore(kept | {"6": torch.zeros(1)})
     with pytest.raises(ModelError, match=r"computes in torch\.float32"):
         decoder.restore({key: value.double() for key, value in kept.items()})
-    del kept["9"]
-    with pytest.raises(ModelError, match="state lacks entries"):
-        decoder.restore(kept)
+    with pytest.raises(ModelError, match="state lacks entries 9 of 3, 4"):
+        decoder.restore({key: value for key, value in kept.items() if key != "9"})
+    for wrong in (kept["9"][:, 1:], kept["9"][..., 1:], kept["9"].flatten()):
+        with pytest.raises(ModelError, match=r"state entry '9' is \[.*, not \["):
+            decoder.restore(kept | {"9": wrong})
+    # Other frames' state, each entry of which may well be right.
+    smaller = TinyCodec(_net()).decoder()
+    smaller.decode(_latents()[:, :1, :2])
+    decoder.restore(dict(sorted(smaller.state().items())))
+    with pytest.raises(ModelError, match="the stream so far is 2x"):
+        decoder.decode(_latents()[:, 1:2])
 
 
 def test_there_is_no_encoder() -> None:

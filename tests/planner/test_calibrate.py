@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from planner.calibrate import Calibration, calibrate
 from planner.cluster import Cluster
+from planner.conditions import Conditions, Jitter
 from planner.errors import InputError, MismatchError
 from planner.patterns import Pattern
 from planner.plan import Plan
@@ -15,7 +16,7 @@ from planner.problem import Problem
 from planner.profile import Profile, points
 from planner.rows import makespan_us
 from planner.search import plan as search
-from planner.simulate import Jitter, simulate
+from planner.simulate import simulate
 from planner.timing import retime
 from planner.trace import Trace
 from tests.planner.clips import clip, costed, model, plan_of, us
@@ -114,6 +115,16 @@ def test_batches_beside_a_known_overhead_of_ticks() -> None:
     found = told((problem, plan), batch_share=(0.5, 0.25), **GUESSED)
     assert found.profile.batch_share == pytest.approx((0.5, 0.25), abs=0.01)
     assert found.profile.tick_overhead_us == 300
+
+
+def test_an_overhead_told_by_hand_is_inside_what_was_measured_of_passes() -> None:
+    problem, plan = asked("cascade:1", "step", 3)
+    problem = with_profile(problem, flight_overhead_us=300)
+    plan = plan_of(costed(problem, plan.pattern, "step"))
+    found = told((problem, plan))
+    assert found.profile.flight_overhead_us == 0
+    assert medians(found)["denoise"] == [1300, 1400, 1600, 1900]
+    assert calibrate(problem, plan, run_under(problem, plan)).profile.flight_overhead_us == 300  # foretold, so it stays
 
 
 def test_joint_ticks_take_more() -> None:
@@ -217,7 +228,7 @@ def test_data_sheets_are_where_it_starts_without_a_profile(pattern: str, placeme
 
 def test_several_runs_are_pooled_and_the_middle_one_told() -> None:
     problem, plan = asked("cascade:1", "free", 2)
-    runs = [simulate(plan, problem, Jitter(spread=0.2, seed=seed)) for seed in range(5)]
+    runs = [simulate(plan, problem, Conditions(jitter=Jitter.of(0.2), seed=seed)) for seed in range(5)]
     found = calibrate(problem, plan, *runs)
     assert found.makespans_us == tuple(run.makespan_us for run in runs)
     assert found.losses.measured_us == sorted(found.makespans_us)[2]
@@ -239,7 +250,7 @@ def test_calibrating_by_one_runs_own_plan_plans_the_same() -> None:
 def test_without_jitter_the_same_is_foretold(made: tuple[Problem, Plan], seed: int) -> None:
     problem, plan = made
     if problem.profile is not None:
-        found = calibrate(problem, plan, simulate(plan, problem, Jitter(seed=seed)))
+        found = calibrate(problem, plan, simulate(plan, problem, Conditions(seed=seed)))
         new = retime([[row.action for row in rows] for rows in plan.ranks], priced(found.calibrated(problem), plan))
         assert new == plan.ranks
 
@@ -247,7 +258,7 @@ def test_without_jitter_the_same_is_foretold(made: tuple[Problem, Plan], seed: i
 @pytest.mark.parametrize("pattern", ["sequential", "cascade:1", "cascade:1:live-causal", "cascade:2"])
 def test_jittery_runs_are_foretold_closely(pattern: str) -> None:
     problem, plan = asked(pattern, "free", 3)
-    runs = [simulate(plan, problem, Jitter(spread=0.05, seed=seed)) for seed in range(9)]
+    runs = [simulate(plan, problem, Conditions(jitter=Jitter.of(0.05), seed=seed)) for seed in range(9)]
     found = calibrate(problem, plan, *runs)
     new = retime([[row.action for row in rows] for rows in plan.ranks], priced(found.calibrated(problem), plan))
     assert makespan_us(new) == pytest.approx(found.losses.measured_us, rel=0.05)
@@ -257,7 +268,7 @@ def test_a_stream_is_calibrated_in_full() -> None:
     problem = clip(model(2, clean=True, window=3), 600, 2)
     plan = search(problem)
     assert plan.repeat is not None
-    found = calibrate(problem, plan, simulate(plan, problem, Jitter(spread=0.1, seed=1)))
+    found = calibrate(problem, plan, simulate(plan, problem, Conditions(jitter=Jitter.of(0.1), seed=1)))
     assert found.losses.blocks == 600
     assert sum(part.makespan_us for part in found.losses.parts) == found.losses.whole_us
 
@@ -309,6 +320,6 @@ def test_endless_plans_are_refused() -> None:
     plan = search(problem)
     trace = Trace(plan_digest=plan.digest, kind="measured", last_step=1, ranks=plan.ranks)
     with pytest.raises(
-        InputError, match=r"^plan: \d+ actions are too many to replay; calibrate by a clip of at most 300000"
+        InputError, match=r"^plan: \d+ copies of a kernel of \d+ actions are too many to play; plan a clip of at most "
     ):
         calibrate(problem, plan, trace)

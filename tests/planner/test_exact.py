@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -291,6 +293,17 @@ def test_or_tools_missing_is_said_with_the_fix(monkeypatch: pytest.MonkeyPatch) 
 def test_importing_loads_neither_or_tools_nor_numpy() -> None:
     code = "import planner.schedulers.exact, sys; sys.exit(bool({'ortools', 'numpy'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_ctrl_c_does_what_it_did_before() -> None:
+    """The solver catches it while it runs, and would leave it to end the process."""
+    grid = cascade_grid(3, 2)
+    ticks = Ticks.of(grid)
+    incumbent = Incumbent(list_schedule(grid), 0, AMPLE_S, None, ticks.tick_us)
+    ask(incumbent, ticks, heads_tails(grid), Effort(AMPLE_S, 1, 0))
+    assert incumbent.is_optimal
+    caught = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("SigCgt"))
+    assert int(caught.split()[1], 16) >> (signal.SIGINT - 1) & 1
 
 
 # -- parts

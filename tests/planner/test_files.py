@@ -18,7 +18,7 @@ from models.catalog import load_spec
 from planner import files
 from planner.cluster import LINKS, Cluster
 from planner.errors import InputError
-from planner.files import read_document, read_plan, write_bytes, write_document
+from planner.files import read_any, read_document, read_plan, write_bytes, write_document
 from planner.patterns import Pattern
 from planner.plan import Plan
 from planner.problem import Problem
@@ -183,8 +183,8 @@ def test_odd_short_problems_are_refused(tmp_path: Path, text: str) -> None:
         ("p.yaml", b"model: !!python/tuple [1]", "neither valid JSON nor YAML at line 1"),
         ("p.yaml", b"a: 1\n---\nb: 2\n", "neither valid JSON nor YAML"),
         ("p.yaml", b"{[1]: 2}", "neither valid JSON nor YAML"),
-        ("p.yaml", b"", "value: Input should be"),
-        ("p.yaml", b"seven", "value: Input should be"),
+        ("p.yaml", b"", "p.yaml: Input should be"),
+        ("p.yaml", b"seven", "p.yaml: Input should be"),
         ("p.json", b"[" * 100_000, "nested too deeply"),
         ("p.yaml", b"[" * 100_000, "nested too deeply"),
         ("p.yaml", b"a: " + b"[" * 5_000, "neither valid JSON nor YAML"),
@@ -219,6 +219,25 @@ def test_a_document_of_another_kind_is_refused(tmp_path: Path) -> None:
     write_document(TRACE, str(path))
     with pytest.raises(InputError, match="schema_name: "):
         read_plan(str(path))
+
+
+@pytest.mark.parametrize("document", [PLAN, TRACE], ids=lambda document: type(document).__name__)
+@pytest.mark.parametrize("suffix", [".json", ".yaml"])
+def test_a_file_says_what_it_is(tmp_path: Path, document: Document, suffix: str) -> None:
+    path = str(tmp_path / f"any{suffix}")
+    write_document(document, path)
+    assert read_any(path, Plan, Trace) == document
+    other = Problem if document is PLAN else Plan
+    with pytest.raises(InputError, match=rf"schema_name is '{document.schema_name}', not blockcascade\.p\w+/\d; name"):
+        read_any(path, other)
+
+
+def test_plan_text_says_what_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "plan.txt"
+    path.write_text(PLAN.to_text())
+    assert read_any(str(path), Plan, Trace) == PLAN
+    with pytest.raises(InputError, match=r"schema_name is None, not blockcascade\.trace/1; name a file of that kind"):
+        read_any(str(path), Trace)
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

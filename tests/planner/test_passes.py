@@ -168,6 +168,37 @@ def test_a_joint_pass_may_be_stretched_instead() -> None:
     assert take(alone, "tick 3") == 150
 
 
+# -- an overhead while several blocks are in flight ------------------------------------------------
+
+FLIGHT = {"flight_overhead_us": 13}
+
+
+def test_passes_of_a_cascade_take_an_overhead_each() -> None:
+    timing = costed(clip(model(2), 3, 2, denoise_us=(100,), measured=FLIGHT), cascade(1), "step")
+    assert [take(timing, text) for text in ("denoise b0.s0", "denoise b1.s1", "decode b1")] == [113, 113, 60]
+
+
+def test_a_batch_takes_it_once_and_a_slice_too() -> None:
+    problem = clip(model(2), 3, 1, denoise_us=(120,), measured=FLIGHT)
+    batched = costed(problem, cascade(1), "batched")
+    assert take(batched, "batch 1.0 b0.s1 b1.s0") == 120 + 120 + 13
+    assert take(batched, "batch 0.0 b0.s0") == 120 + 13
+    ring = costed(clip(model(2), 3, 2, denoise_us=(120,), measured=FLIGHT), Pattern(name="layers", offset=1), "ring")
+    assert take(ring, "slice 2.1 b0.s1 b2.s0", 1) == 120 + 13  # half of the layers of two passes
+    assert take(ring, "slice 0.0 b0.s0") == 60 + 13
+
+
+@pytest.mark.parametrize(("pattern", "placement"), [(Pattern(name="sequential", offset=2), "free"), (None, "block")])
+def test_one_block_after_the_other_and_joint_ticks_do_not(pattern: Pattern | None, placement: str) -> None:
+    chosen = pattern or cascade(1, "live-joint")
+    told = [
+        [take(costed(clip(model(2), 3, 2, measured=measured), chosen, placement), text) for text in texts]
+        for measured in ({}, FLIGHT)
+        for texts in [("tick 0", "tick 1", "tick 2") if pattern is None else ("denoise b0.s0", "denoise b1.s1")]
+    ]
+    assert told[0] == told[1]
+
+
 # -- slices --------------------------------------------------------------------------------------
 
 

@@ -94,7 +94,7 @@ def test_entries_stand_for_their_context_or_their_place() -> None:
 @pytest.mark.parametrize("contexts", [(2, 2), (3, 1), (1, None), (None, 0)])
 @pytest.mark.parametrize("name", ["denoise", "clean"])
 def test_contexts_rise(name: str, contexts: tuple[int | None, ...]) -> None:
-    with pytest.raises(InputError, match=rf"^here: value: {name}: contexts must rise, got \[\d, \d\]"):
+    with pytest.raises(InputError, match=rf"^here: {name}: contexts must rise, got \[\d, \d\]"):
         Profile.from_data(GIVEN | {name: entries(*contexts)}, "here")
 
 
@@ -118,8 +118,8 @@ def test_contexts_rise(name: str, contexts: tuple[int | None, ...]) -> None:
         ({"post_us": -1}, "post_us"),
         ({"encode_us": 0}, "encode_us"),
         ({"joint_stretch": 0}, "joint_stretch"),
-        ({"batch_share": [0.5, 0]}, "value: batch_share"),
-        ({"batch_share": [11]}, "value: batch_share"),
+        ({"batch_share": [0.5, 0]}, "batch_share"),
+        ({"batch_share": [11]}, "batch_share"),
         ({"parallel": [{"method": "ulysses", "degree": 1, "share": 0.5}]}, "parallel.0.degree"),
         ({"parallel": [{"method": "ulysses", "degree": 2, "share": 0}]}, "parallel.0.share"),
         ({"parallel": [{"method": "ring", "degree": 2, "share": 0.5}]}, "parallel.0.method"),

@@ -16,10 +16,11 @@ from executor.channels.local_channel import LocalWorld
 from executor.errors import StateError
 from executor.keeping.cuts import START, Cut, Cuts
 from executor.keeping.needed import TENSOR, header_of, is_past
-from executor.keeping.restart import Loads, codec_state, newest
+from executor.keeping.restart import Loads, newest, restore_codec
 from executor.keeping.saved import Finished, Kept, Piece, Saved
 from executor.keeping.store import Store
 from executor.rank.part import Part
+from models.errors import ModelError
 from planner.action import Payload
 from planner.flow import Flow
 from planner.patterns import Pattern
@@ -71,8 +72,24 @@ def test_other_payloads_come_whole_and_other_ranks_are_asked(tmp_path: Path) -> 
     assert torch.equal(room, torch.full((2,), 7.0))
     with pytest.raises(StateError, match=r"kv b1\.s0 is gone"):
         loads.receive(KV, room, 0)
+
+
+def test_what_a_decoder_kept_is_put_together_or_refused_by_the_files_names(tmp_path: Path) -> None:
+    store, got = Store(tmp_path), list[dict[str, torch.Tensor]]()
+    store.prepare()
     with pytest.raises(StateError, match="the decoder after block 3 is gone"):
-        codec_state(store, "decoder", 3)
+        restore_codec(store, "decoder", 3, got.append)
+    for part in range(2):
+        store.write(Kept("decoder", 3, part, 2), {str(part): torch.full((2,), float(part))})
+    restore_codec(store, "decoder", 3, got.append)
+    assert {key: value.tolist() for key, value in got[0].items()} == {"0": [0.0, 0.0], "1": [1.0, 1.0]}
+
+    def refuse(_: dict[str, torch.Tensor]) -> None:
+        raise ModelError("state lacks entries 2 of 0, 1, 2")
+
+    names = r"state/decoder\.b3\.p0-2\.safetensors, .*state/decoder\.b3\.p1-2\.safetensors"
+    with pytest.raises(StateError, match=f"{names}: state lacks entries 2 .*; or remove what is named here"):
+        restore_codec(store, "decoder", 3, refuse)
 
 
 def test_what_a_later_cut_may_need_is_not_past() -> None:

@@ -14,9 +14,10 @@ from torch import Tensor
 
 from executor.errors import OutputError, RankError, StateError
 from executor.keeping.run_folder import RUN, Keep, claimed, place_of
-from executor.keeping.saved import Finished, Piece, Saved
+from executor.keeping.saved import Finished, Kept, Piece, Saved
 from executor.keeping.store import Store
 from executor.launch import Clip
+from executor.measuring.machine import versions
 from tests.executor.runs import (
     ONE,
     case,
@@ -79,6 +80,54 @@ def test_another_run_is_refused_with_what_differs(kept: Keep) -> None:
     (kept.folder / RUN).write_text(json.dumps(record | {"weights": "0" * 12}))
     with pytest.raises(StateError, match='weights was "000000000000", is "'):
         run(ONE, kept)
+
+
+def test_other_software_than_it_began_under_is_told_and_the_run_goes_on(kept: Keep) -> None:
+    place = kept.folder / RUN
+    record = json.loads(place.read_text())
+    assert record["software"] == versions()
+    clip = run(ONE, kept._replace(folder=copy_of(kept.folder)))
+    assert clip.start is not None
+    assert clip.start.warnings == ()
+    place.write_text(json.dumps(record | {"software": {**versions(), "torch": "1.0", "gone": "2"}}))
+    clip = run(ONE, kept)
+    assert clip.start is not None
+    assert clip.start.warnings == (
+        f"the run began under torch 1.0 and goes on under torch {torch.__version__}: what is left may differ in its "
+        "last digits",
+    )
+    assert same(clip, uninterrupted(cascade(2), True))
+    assert json.loads(place.read_text())["software"]["torch"] == "1.0"
+
+
+def test_a_record_without_versions_is_none_to_warn_of(kept: Keep) -> None:
+    place = kept.folder / RUN
+    record = json.loads(place.read_text())
+    del record["software"]
+    place.write_text(json.dumps(record))
+    clip = run(ONE, kept)
+    assert clip.start is not None
+    assert clip.start.warnings == ()
+
+
+def copy_of(folder: Path) -> Path:
+    copy = folder.with_name("copy")
+    shutil.copytree(folder, copy)
+    return copy
+
+
+def test_a_decoder_state_that_fits_no_decoder_is_refused_with_its_file(kept: Keep) -> None:
+    store = Store(kept.folder)
+    for saved in state_of(kept.folder):
+        if isinstance(saved, Kept):
+            tensors = store.read_all(saved)
+            store.write(saved, {key: value[..., :1] for key, value in tensors.items() if key != "1"})
+    with pytest.raises((StateError, RankError), match=r"decoder\.b\d\.p0-1\.safetensors: state lacks entries 1 of"):
+        run(ONE, kept)
+    for saved in state_of(kept.folder):
+        if isinstance(saved, Kept):
+            store.delete(saved)
+    assert same(run(ONE, kept), uninterrupted(cascade(2), True))
 
 
 def test_a_damaged_record_is_refused(kept: Keep) -> None:

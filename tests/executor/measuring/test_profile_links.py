@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import TypeVar
 
 import pytest
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from executor.channels.channel import Channel, Pending
 from executor.channels.local_channel import LocalChannel, LocalWorld
-from executor.measuring.profile_links import ECHOES, fitted, post_us, sizes, transfers, wiring, work_of
+from executor.measuring import profile_links
+from executor.measuring.profile_links import ECHOES, MOST_PRODUCTS, fitted, post_us, sizes, transfers, wiring, work_of
 from models.catalog import CATALOG
 from planner.action import Payload
 from planner.profile import Timing, Transfer
@@ -53,17 +54,44 @@ def test_every_rank_is_reached_from_the_first() -> None:
     assert found[1:] == [(), ()]
 
 
-class SlowToSend(LocalChannel):
-    """A message takes five milliseconds."""
-
-    def send(self, payload: Payload, tensor: Tensor, target: int, *, live: bool = False) -> Pending:
-        time.sleep(0.005)
-        return super().send(payload, tensor, target, live=live)
+READ_NS = 1_000_000
 
 
-def test_times_are_one_way() -> None:
-    (found,), _ = on_threads(SlowToSend, 2, lambda channel: transfers(channel, [8], CPU))
-    assert 5_000 <= (found.timing.lower_us or 0) < 9_500
+class Clock:
+    """A clock that goes on when it is told to, and by `READ_NS` as it is read; one for all threads, or one for each."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, *, shared: bool) -> None:
+        self._own = SimpleNamespace() if shared else threading.local()
+        self._one_at_a_time = threading.Lock()
+        patch.setattr(profile_links, "time", SimpleNamespace(perf_counter_ns=lambda: self.passes(READ_NS)))
+
+    def passes(self, ns: int) -> int:
+        with self._one_at_a_time:
+            self._own.now_ns = getattr(self._own, "now_ns", 0) + ns
+            return int(self._own.now_ns)
+
+
+def slow(clock: Clock, send_us: int, receive_us: int = 0) -> type[LocalChannel]:
+    """A channel whose posts take so long."""
+
+    class Slow(LocalChannel):
+        def send(self, payload: Payload, tensor: Tensor, target: int, *, live: bool = False) -> Pending:
+            clock.passes(send_us * 1000)
+            return super().send(payload, tensor, target, live=live)
+
+        def receive(self, payload: Payload, tensor: Tensor, source: int, *, live: bool = False) -> Pending:
+            clock.passes(receive_us * 1000)
+            return super().receive(payload, tensor, source, live=live)
+
+    return Slow
+
+
+def test_times_are_one_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message takes five milliseconds, and the peer's answer as long."""
+    clock = Clock(monkeypatch, shared=True)
+    (found,), _ = on_threads(slow(clock, 5_000), 2, lambda channel: transfers(channel, [8], CPU))
+    # The peer reads the clock too, twice at most within an echo.
+    assert 5_000 <= found.timing.median_us <= 5_000 + 3 * READ_NS // 2000
 
 
 def test_links_are_wired_both_ways_and_alike_on_all_ranks() -> None:
@@ -110,32 +138,22 @@ def test_links_of_several_peers_give_a_typical_one() -> None:
 # -- what posting takes the host -----------------------------------------------------------------
 
 
-class SlowToPost(LocalChannel):
-    """Each post keeps its rank from its work."""
-
-    def send(self, payload: Payload, tensor: Tensor, target: int, *, live: bool = False) -> Pending:
-        time.sleep(0.002)
-        return super().send(payload, tensor, target, live=live)
-
-    def receive(self, payload: Payload, tensor: Tensor, source: int, *, live: bool = False) -> Pending:
-        time.sleep(0.004)
-        return super().receive(payload, tensor, source, live=live)
+@pytest.mark.parametrize(("send_us", "receive_us", "expected"), [(0, 0, 0), (2_000, 4_000, 3_000)])
+def test_a_post_takes_half_of_what_a_pair_takes(
+    monkeypatch: pytest.MonkeyPatch, send_us: int, receive_us: int, expected: int
+) -> None:
+    """Of three ranks, each of which is kept from its work by its own posts; the third has no part in it."""
+    channel = slow(Clock(monkeypatch, shared=False), send_us, receive_us)
+    assert on_threads(channel, 3, lambda end: post_us(end, 4096, CPU, 100.0)) == [expected, expected, 0]
 
 
-@pytest.mark.parametrize(("channel", "least", "most"), [(LocalChannel, 0, 2_000), (SlowToPost, 2_500, 6_000)])
-def test_a_post_takes_half_of_what_a_pair_takes(channel: type[LocalChannel], least: int, most: int) -> None:
-    """Of three ranks; the third has no part in it."""
-    found = on_threads(channel, 3, lambda end: post_us(end, 4096, CPU, 100.0))
-    assert all(least <= us <= most for us in found[:2]), found
-    assert found[2] == 0
-
-
-def test_work_lasts_as_long_as_asked_for_within_reason() -> None:
-    work = work_of(CPU, 20_000)
-    start = time.perf_counter_ns()
+@pytest.mark.parametrize(("asked_us", "products"), [(20_000, 200), (150, 2), (0, 1), (10**9, MOST_PRODUCTS)])
+def test_work_lasts_as_long_as_asked_for_within_reason(
+    monkeypatch: pytest.MonkeyPatch, asked_us: int, products: int
+) -> None:
+    """Ten products take from one reading of the clock to the next, so each a tenth of a millisecond."""
+    Clock(monkeypatch, shared=True)
+    work, done = work_of(CPU, asked_us), list[object]()
+    monkeypatch.setattr(torch, "mm", lambda *given: done.append(given))
     work()
-    assert time.perf_counter_ns() - start > 2_000_000
-    brief = work_of(CPU, 0)
-    start = time.perf_counter_ns()
-    brief()
-    assert time.perf_counter_ns() - start < 10**9
+    assert len(done) == products

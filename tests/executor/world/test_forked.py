@@ -95,7 +95,7 @@ def test_a_stopped_rank_is_named_and_ended() -> None:
         time.sleep(60)
 
     start = time.monotonic()
-    with pytest.raises(RankError, match=r"^rank 1 at recv kv b0\.s1 from r0: no sign of life for 1\.\d s"):
+    with pytest.raises(RankError, match=r"^rank 1 at recv kv b0\.s1 from r0: no sign of life for \d+\.\d s"):
         on_local_ranks(2, stop, SHORT._replace(wait_s=50))
     assert time.monotonic() - start < 20
 
@@ -118,7 +118,7 @@ def test_an_action_that_takes_too_long_is_named() -> None:
         told(world, f"denoise b{world.rank}.s0", world.rank == 1)
         time.sleep(60)
 
-    with pytest.raises(RankError, match=r"^rank 1 at denoise b1\.s0: computes one action for 1\.\d s"):
+    with pytest.raises(RankError, match=r"^rank 1 at denoise b1\.s0: computes one action for \d+\.\d s"):
         on_local_ranks(2, dwell, SHORT)
 
 
@@ -131,11 +131,16 @@ def test_ranks_that_wait_for_each_other_are_named() -> None:
         on_local_ranks(2, wait, SHORT)
 
 
-def test_the_cause_is_told_not_what_follows_from_it() -> None:
+def test_the_cause_is_told_not_what_follows_from_it(tmp_path: Path) -> None:
+    ready = tmp_path / "ready"
+
     def fail(world: World) -> None:
         if world.rank == 0:
+            while not ready.exists():  # a busy machine may begin the other one late
+                time.sleep(0.001)
             raise RuntimeError("gloo: Connection closed by peer [127.0.0.1]:1")
-        time.sleep(0.2)
+        ready.touch()
+        time.sleep(0.05)
         raise WorldError("the cause")
 
     with pytest.raises(RankError, match=r"^the cause$"):

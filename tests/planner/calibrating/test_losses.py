@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from planner.calibrate import Calibration, calibrate
 from planner.calibrating.replay import play
 from planner.calibrating.script import Place
+from planner.conditions import Conditions, Jitter
 from planner.cost import Costs
 from planner.errors import MismatchError
 from planner.plan import Plan
 from planner.problem import Problem
-from planner.simulate import Jitter, simulate
+from planner.simulate import simulate
 from planner.trace import Trace
 from tests.planner.clips import cascade, clip, costed, model, plan_of
 from tests.planner.runs_by_hand import assumed, hand_run, parts_of, steady_parts_of
@@ -237,7 +238,7 @@ def test_the_parts_of_a_simulated_run_sum_to_the_whole(made: tuple[Problem, Plan
     problem, plan = made
     if not one_kind(problem):
         return
-    found = calibrate(problem, plan, simulate(plan, problem, Jitter(spread=spread, seed=seed)))
+    found = calibrate(problem, plan, simulate(plan, problem, Conditions(jitter=Jitter.of(spread), seed=seed)))
     sums_hold(found)
     if not plan.pattern.is_live:
         assert not parts_of(found).keys() & {"posting", "waiting for data", "launch gaps", "rest"}

@@ -23,6 +23,7 @@ from planner.search import plan
 from planner.streams.steady import loop_of
 from planner.streams.stream import LONGEST, of_length
 from planner.streams.unroll import unroll
+from planner.sweeping.axes import stepped
 from planner.workload import PromptSwitch, Workload
 from tests.planner.clips import cascade, clip, costed, grid, model
 
@@ -207,3 +208,24 @@ def test_memory_counts_in_streams() -> None:
     tight = problem.model_copy(update={"cluster": problem.cluster.model_copy(update={"devices": (device,)})})
     with pytest.raises(InfeasibleError, match=r"no plan fits: memory: weights and working memory \d.\d GB"):
         plan(tight, pattern=Pattern.sequential(SELF_FORCING))
+
+
+def of_steps(steps: int) -> Problem:
+    spec = stepped(SELF_FORCING, steps)
+    return Problem(model=spec, cluster=Cluster.of("h100", 1), workload=Workload(blocks=1000))
+
+
+def test_blocks_of_many_passes_settle() -> None:
+    """The short clip outlasts the ramp and the end, which are each as many blocks as there are passes."""
+    problem = of_steps(30)
+    made = plan(problem, pattern=Pattern.sequential(problem.model))
+    assert made.repeat is not None
+    assert made.steady is not None
+    assert made.steady.gap == pytest.approx(0)
+    check(made, problem)
+
+
+def test_a_stream_of_too_many_passes_is_refused_at_once() -> None:
+    problem = of_steps(400)
+    with pytest.raises(InputError, match=r"401 passes a block .* 500 blocks or fewer"):
+        plan(problem, pattern=Pattern.sequential(problem.model))

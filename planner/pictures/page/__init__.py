@@ -1,0 +1,1 @@
+"""The report's style and script, as files of their own."""

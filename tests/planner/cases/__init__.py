@@ -1,0 +1,1 @@
+"""Published measurements and what the planner says of the same systems, a module a source."""
