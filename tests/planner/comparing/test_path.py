@@ -56,7 +56,8 @@ def test_places_take_what_the_path_takes(made: tuple[Problem, Plan], seed: int) 
     assert all(before.start_us <= after.start_us or before.end_us <= after.end_us for before, after in pairwise(rows))
     compute = sum(us for name, us in parts.items() if name not in ("transfers", "waiting"))
     assert compute <= sum(row.end_us - row.start_us for row in rows if row.action.is_compute)
-    assert max(row.end_us for row in rows) == makespan_us(run.rows)
+    last = max(row.end_us for row in rows)
+    assert makespan_us(run.rows) - parts.get("waiting", 0) <= last <= makespan_us(run.rows)  # a post may come last
 
 
 def test_what_nothing_explains_is_waiting() -> None:
