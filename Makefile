@@ -21,7 +21,8 @@ demo: .venv-demo/installed ## plan, simulate and run the toy model; results in o
 
 # A process for each core, up to eight; a file's tests stay together, as they share what they have made.
 test: lint ## all checks, then the tests that need no GPU
-	$(TEST)/python -m pytest -q -n auto --maxprocesses 8 --dist loadfile
+	$(TEST)/python -m pytest -q -n auto --maxprocesses 8 --dist worksteal -m "not gpu and not alone"
+	$(TEST)/python -m pytest -q -m alone
 
 # The environment's own kernel, whatever others the user has; executed copies, with their pictures, go to out/notebooks.
 notebooks: .venv-test/installed ## execute the notebooks; some 2 minutes, results in out/notebooks

@@ -72,6 +72,7 @@ def _fork(environment: dict[str, str], victim: int, fault: str, folder: Path, ra
         for stream in (1, 2):
             os.dup2(said, stream)
         os.environ.update(environment)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever a test before left: solvers do
         code = ring.main(victim, fault, folder)
     except KeyboardInterrupt:
         code = 130
