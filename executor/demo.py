@@ -176,7 +176,8 @@ def save_demo(demo: Demo, out: Path) -> Path:
     write_contact_sheet(sheet, out / "contact-sheet.png")
     shown = timelines(demo)
     first_blocks = demo.cases[0].plan.finished_us[min(6, len(demo.cases[0].plan.finished_us) - 1)]
-    plot_timelines(shown, out / "timeline.png", until_us=first_blocks)
+    executed = [title for title in shown if title.endswith("executed")]
+    plot_timelines(shown, out / "timeline.png", until_us=first_blocks, unmarked=executed)
     write_bytes(to_perfetto(shown), str(out / "timeline.perfetto-trace"))
     write_bytes(report(demo).encode(), str(out / "report.md"))
     return out / "report.md"

@@ -6,7 +6,7 @@ dashed where they stream layer by layer; what the whole length hangs on is frame
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ def plot_timeline(
     if trace is not None:
         trace.require(plan)
         timelines[trace.kind] = trace.ranks
-    return plot_timelines(timelines, path, until_us=until_us)
+    return plot_timelines(timelines, path, until_us=until_us, unmarked=("measured",))
 
 
 def plot_timelines(
@@ -50,15 +50,18 @@ def plot_timelines(
     path: Path | str | None = None,
     *,
     until_us: int | None = None,
+    unmarked: Collection[str] = (),
 ) -> Figure:
     """A matplotlib figure with one panel per named timeline, all on one time scale.
 
     With a path it is written too: png, svg or pdf by the suffix. `until_us` cuts the time scale, to show the beginning
-    of a long clip. Raises InputError if there is nothing to draw or the file cannot be written.
+    of a long clip. `unmarked`: whose critical path is not drawn, such as measured runs': there a transfer ends when it
+    is noticed, so rows alone do not tell what was waited for (the report with a problem does). Raises
+    InputError if there is nothing to draw or the file cannot be written.
     """
     from planner.pictures.picture import Picture
 
-    scenes = [scene(name, ranks) for name, ranks in timelines.items()]
+    scenes = [scene(name, ranks, chain=() if name in unmarked else None) for name, ranks in timelines.items()]
     if not any(one.bars for one in scenes):
         raise InputError("timelines: there is nothing to draw")
     end_us = until_us or max((one.end_us for one in scenes), default=0) or 1

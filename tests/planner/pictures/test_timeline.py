@@ -204,3 +204,18 @@ def test_the_critical_path_is_framed(tmp_path: Path) -> None:
     lanes = np.flatnonzero(red[: int(len(red) * 0.8)].any(axis=1))
     assert len(lanes)
     assert lanes.max() < 0.45 * len(red)
+
+
+def test_a_measured_run_is_not_marked() -> None:
+    """Frames are drawn of a plan's chain, and none more of a run whose rows do not tell it."""
+    problem = clip(model(2), 2, 2, decode=False)
+    plan = plan_of(costed(problem, cascade(1), "block"))
+    trace = simulate(plan, problem)
+
+    def frames(kind: str) -> list[int]:
+        run = trace.model_copy(update={"kind": kind})
+        return [sum(not patch.get_fill() for patch in axes.patches) for axes in plot_timeline(plan, run).axes]
+
+    planned, simulated = frames("simulated")
+    assert planned == simulated > 0
+    assert frames("measured") == [planned, 0]
