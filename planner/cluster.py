@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from planner.errors import InputError
-from planner.value import Value
+from planner.value import Value, as_before
 
 MAX_DEVICES = 4096
 T = TypeVar("T")
@@ -38,12 +38,8 @@ class Device(Value):
     source: str = "given"
 
     @model_serializer(mode="wrap")
-    def _without_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Devices without a power keep the bytes, and their problems the digests, they had before there was one."""
-        data: dict[str, Any] = handler(self)
-        if self.power_watts is None:
-            data.pop("power_watts", None)
-        return data
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return as_before(self, handler(self), "power_watts")
 
 
 Sharing = Literal["pair", "port", "bus"]

@@ -14,6 +14,7 @@ from planner.problem import Problem
 from planner.searching.explore import Tried, chosen_patterns, explore
 from planner.searching.finish import finish
 from planner.streams.stream import LONGEST
+from planner.unbeaten import unbeaten
 
 BUDGET = 10  # rounds of improvement for each point
 
@@ -58,13 +59,7 @@ def pareto(
 
 def _front(items: Sequence[Tried], objectives: Sequence[Objective]) -> list[Tried]:
     """Those that none beats; of equals the first, whose context is the cleanest."""
-    front: list[tuple[tuple[float, ...], Tried]] = []
-    order = sorted(range(len(items)), key=lambda at: (*_of(items[at], objectives), at))
-    for at in order:
-        mine = _of(items[at], objectives)
-        if not any(all(a <= b for a, b in zip(other, mine, strict=True)) for other, _ in front):
-            front.append((mine, items[at]))
-    return [item for _, item in front]
+    return [items[place] for place in unbeaten([_of(item, objectives) for item in items])]
 
 
 def _of(item: Tried, objectives: Sequence[Objective]) -> tuple[float, ...]:

@@ -10,7 +10,7 @@ from pydantic import SerializerFunctionWrapHandler, model_serializer, model_vali
 from models.spec import ModelSpec
 from planner.cluster import Cluster
 from planner.profile import Profile
-from planner.value import Document
+from planner.value import Document, as_before
 from planner.workload import Workload
 
 SCALE_BYTES = 4  # of packed K/V: one scale for each layer, head, and K or V of a payload
@@ -63,12 +63,8 @@ class Problem(Document):
         return full // spec.activation_bytes_per_number + SCALE_BYTES * 2 * spec.layers * spec.heads
 
     @model_serializer(mode="wrap")
-    def _without_default(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Problems that do not name how K/V travels keep the bytes and digests they had before it could be named."""
-        data: dict[str, Any] = handler(self)
-        if self.kv_transfer == "full":
-            data.pop("kv_transfer", None)
-        return data
+    def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return as_before(self, handler(self), "kv_transfer")
 
     @model_validator(mode="after")
     def _profile_belongs(self) -> Self:

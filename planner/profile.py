@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, PositiveInt, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from planner.value import Document, Value
+from planner.value import Document, Value, as_before
 
 MAX_US = 10**10  # an action of nearly three hours
 
@@ -43,7 +43,7 @@ class Timing(Value):
 
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _without(handler(self), {"lower_us": None, "upper_us": None})
+        return as_before(self, handler(self), "lower_us", "upper_us")
 
 
 class Parallel(Value):
@@ -108,8 +108,8 @@ class Profile(Document):
 
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        data = _without(handler(self), {"device_name": "", "taken": "", "flight_overhead_us": 0})
-        return {name: value for name, value in data.items() if name not in ("transfers", "missing") or value}
+        later = ("device_name", "taken", "flight_overhead_us", "transfers", "missing")
+        return as_before(self, handler(self), *later)
 
     @model_validator(mode="after")
     def _contexts_rise(self) -> Self:
@@ -120,11 +120,6 @@ class Profile(Document):
         if any(not 0 < share <= 10 for share in self.batch_share):
             raise ValueError("batch_share: each must be above 0 and at most 10")
         return self
-
-
-def _without(data: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
-    """Fields that came later, left out where they say nothing: older profiles keep their bytes and digests."""
-    return {name: value for name, value in data.items() if name not in defaults or value != defaults[name]}
 
 
 def points(table: tuple[Timing, ...]) -> list[tuple[int, int]]:

@@ -9,7 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 from planner.errors import MismatchError
 from planner.plan import Plan
 from planner.rows import Rows, busy_us, finished_us, makespan_us
-from planner.value import Document
+from planner.value import Document, as_before
 
 
 class Trace(Document):
@@ -29,9 +29,7 @@ class Trace(Document):
 
     @model_serializer(mode="wrap")
     def _as_before(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        # Whole runs keep the bytes and digests that they had before runs could stop.
-        data: dict[str, Any] = handler(self)
-        return data if self.stopped else {k: v for k, v in data.items() if k not in ("stopped", "finished_blocks")}
+        return as_before(self, handler(self), "stopped", "finished_blocks")
 
     @property
     def makespan_us(self) -> int:

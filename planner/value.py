@@ -27,6 +27,16 @@ class Value(BaseModel):
             raise InputError(f"{origin}: {describe(error)}") from error
 
 
+def as_before(value: Value, data: dict[str, Any], *later: str) -> dict[str, Any]:
+    """A value's data without the fields that came later and still say what they say by default: so files and digests
+    from before there were such fields stay as they are.
+    """
+    fields = type(value).model_fields
+    return {
+        name: kept for name, kept in data.items() if name not in later or getattr(value, name) != fields[name].default
+    }
+
+
 class Document(Value):
     """A value with a file form: canonical JSON, so equal values have equal bytes and equal digests.
 

@@ -109,12 +109,9 @@ class Medians(NamedTuple):
 
 def planned_as(script: Script, rows: Rows) -> Assumed:
     """What the plan assumes: the cost model's durations, and its own order on shared lanes."""
-    costs = script.costs
-    wires = tuple(
-        (costs.stream_layer_us if move.streams else costs.transfer_us)(move.payload, *move.way) for move in script.moves
-    )
+    wires = tuple(map(script.wire_us, range(len(script.moves))))
     begun = [rows[move.sent[0]][move.sent[1]].start_us for move in script.moves]
-    lasts = {place: costs.compute_us(script.action(place), place[0]) for place in script.inputs}
+    lasts = {place: script.compute_us(place) for place in script.inputs}
     return Assumed(lasts, wires, lane_order(script, begun))
 
 

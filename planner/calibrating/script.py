@@ -66,6 +66,24 @@ class Script(NamedTuple):
         """How long one layer takes of a pass that lasts so long."""
         return -(-lasts_us // self.costs.spec.layers)
 
+    def compute_us(self, place: Place) -> int:
+        """How long a compute action's share lasts by the costs."""
+        return self.costs.compute_us(self.action(place), place[0])
+
+    def wire_us(self, move: int) -> int:
+        """How long the move is on its way by the costs, or one layer of it where it streams."""
+        costs, found = self.costs, self.moves[move]
+        return (costs.stream_layer_us if found.streams else costs.transfer_us)(found.payload, *found.way)
+
+    def firsts(self) -> frozenset[Place]:
+        """The first action of each kind of work on each rank."""
+        found: dict[tuple[int, object], Place] = {}
+        for rank, program in enumerate(self.programs):
+            for index, action in enumerate(program):
+                if action.is_compute:
+                    found.setdefault((rank, self.costs.passes.key(action, rank)), (rank, index))
+        return frozenset(found.values())
+
     def lanes(self, move: int) -> tuple[int, ...]:
         """What the move has to itself while it is under way."""
         return self.costs.wire(*self.moves[move].way).lanes

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from planner.calibrating.compared import Compared
 from planner.calibrating.losses import Losses
+from planner.measuring.labels import UNKNOWN
 
 LOSS_COLUMNS = ("cause", "makespan us", "of the plan", "period us")
 COMPARED_COLUMNS = ("action", "count", "planned us", "median us", "p95 us", "ratio", "worst", "us")
-UNKNOWN = "-"
 
 
 def loss_rows(found: Losses, kind: str) -> list[tuple[str, ...]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from planner.errors import InputError
 from planner.pictures.labels import Box, Name, Place, places
 from planner.pictures.style import BLOCK_COLORS, CRITICAL_COLOR
+from planner.unbeaten import unbeaten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,14 +87,9 @@ def plot_pareto(
 
 def front(spots: Sequence[Spot], x: str, y: str) -> tuple[Spot, ...]:
     """Those that none beats in both figures, by x; of equal ones the first."""
-    signs = tuple(-1 if name in MORE_IS_BETTER else 1 for name in (x, y))
-    kept: list[Spot] = []
-    least = float("inf")
-    for spot in sorted(spots, key=lambda one: (signs[0] * one.x, signs[1] * one.y)):
-        if signs[1] * spot.y < least:
-            least = signs[1] * spot.y
-            kept.append(spot)
-    return tuple(sorted(kept, key=lambda one: one.x))
+    of_x, of_y = (-1 if name in MORE_IS_BETTER else 1 for name in (x, y))
+    best = unbeaten([(of_x * spot.x, of_y * spot.y) for spot in spots])
+    return tuple(sorted((spots[place] for place in best), key=lambda one: one.x))
 
 
 def _spots(points: Iterable[Any], x: str, y: str, by: str | None, label: str | None) -> list[Spot]:

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from planner.measuring.labels import UNKNOWN
+
 if TYPE_CHECKING:
     from planner.serving.cheapest import Offer
     from planner.serving.held import Held
@@ -23,7 +25,6 @@ HELD_COLUMNS = (
 )
 OFFER_COLUMNS = ("device", "devices", "policy", "sessions", "money an hour", "why not")
 SERVED_COLUMNS = ("figure over sessions", "p50", "p95", "p99")
-UNKNOWN = "-"
 
 
 def held_row(row: Held) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ class Effects:
         self._script, self._conditions = script, conditions
         self._draws = Draws(conditions.jitter, conditions.seed, runs=1, first=run)
         self.outages = Outages(conditions.outages)
-        self._compiled = _firsts(script) if conditions.start_up.compile_us else frozenset()
+        self._compiled = script.firsts() if conditions.start_up.compile_us else frozenset()
         self.wire_us = cache(self._wire_us)
 
     def ready_us(self, rank: int) -> int:
@@ -50,7 +50,7 @@ class Effects:
             until = straggler.until_us
             if straggler.rank == rank and straggler.from_us <= start_us and (until is None or start_us < until):
                 factor *= straggler.factor
-        return _stretched(self._script.costs.compute_us(self._script.action(place), rank), factor)
+        return _stretched(self._script.compute_us(place), factor)
 
     def _compile_us(self, place: Place) -> int:
         if place not in self._compiled:
@@ -63,9 +63,7 @@ class Effects:
 
     def _wire_us(self, number: int) -> int:
         """How long a move takes, or one layer of it where it streams."""
-        move, costs = self._script.moves[number], self._script.costs
-        planned = (costs.stream_layer_us if move.streams else costs.transfer_us)(move.payload, *move.way)
-        return _stretched(planned, self._slowed(number))
+        return _stretched(self._script.wire_us(number), self._slowed(number))
 
     def _slowed(self, number: int) -> float:
         move = self._script.moves[number]
@@ -78,13 +76,3 @@ class Effects:
 
 def _stretched(planned_us: int, factor: float) -> int:
     return int(stretched(planned_us, np.asarray(factor))) if factor != 1.0 else max(1, planned_us)
-
-
-def _firsts(script: Script) -> frozenset[Place]:
-    """The first action of each kind of work on each rank."""
-    found: dict[tuple[int, object], Place] = {}
-    for rank, program in enumerate(script.programs):
-        for index, action in enumerate(program):
-            if action.is_compute:
-                found.setdefault((rank, script.costs.passes.key(action, rank)), (rank, index))
-    return frozenset(found.values())

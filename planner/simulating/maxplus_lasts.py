@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,13 +26,8 @@ class Planned(NamedTuple):
 
     @classmethod
     def of(cls, script: Script) -> Planned:
-        costs = script.costs
-        lasts = {place: costs.compute_us(script.action(place), place[0]) for place in script.inputs}
-        wires = [
-            (costs.stream_layer_us if move.streams else costs.transfer_us)(move.payload, *move.way)
-            for move in script.moves
-        ]
-        return cls(lasts, wires)
+        lasts = {place: script.compute_us(place) for place in script.inputs}
+        return cls(lasts, [script.wire_us(number) for number in range(len(script.moves))])
 
 
 class _Moving(NamedTuple):
@@ -76,7 +71,7 @@ class Lasts:
         ranks = range(len(script.programs))
         self._stragglers = [[s for s in conditions.stragglers if s.rank == rank] for rank in ranks]
         self._steady = [all(s.from_us == 0 and s.until_us is None for s in found) for found in self._stragglers]
-        self._compiles = frozenset(_firsts(script)) if conditions.start_up.compile_us else frozenset()
+        self._compiles = script.firsts() if conditions.start_up.compile_us else frozenset()
 
     def ready(self, rank: int) -> Us:
         """When a rank takes its first action."""
@@ -133,13 +128,3 @@ def _stretched(planned_us: int, factors: Factors | float) -> Us:
     if isinstance(factors, float):
         return planned_us if factors == 1.0 else int(stretched(planned_us, np.asarray(factors)))
     return stretched(planned_us, factors)
-
-
-def _firsts(script: Script) -> Iterator[Place]:
-    """The first action of each kind of work on each rank."""
-    for rank, program in enumerate(script.programs):
-        seen = set()
-        for index, action in enumerate(program):
-            if action.is_compute and (key := script.costs.passes.key(action, rank)) not in seen:
-                seen.add(key)
-                yield rank, index

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from planner.errors import InputError
 from planner.sweeping.row import Row
+from planner.unbeaten import unbeaten
 
 SHORT = {
     "fps": "steady_fps",
@@ -34,12 +35,8 @@ def front(rows: Sequence[Row], objectives: Sequence[str]) -> tuple[Row, ...]:
     """The rows that none beats in all objectives; of equals the first. Best first by the objectives in their order."""
     names = columns(objectives)
     kept = [row for row in rows if row.is_ok] or [row for row in rows if row.is_possible]
-    chosen: list[tuple[tuple[float, ...], Row]] = []
-    # Whoever comes later is no better in the first objective, so only those before can beat him.
-    for values, row in sorted(((_values(row, names), row) for row in kept), key=lambda pair: (pair[0], pair[1].point)):
-        if not any(all(a <= b for a, b in zip(other, values, strict=True)) for other, _ in chosen):
-            chosen.append((values, row))
-    return tuple(row for _, row in chosen)
+    kept.sort(key=lambda row: row.point)
+    return tuple(kept[place] for place in unbeaten([_values(row, names) for row in kept]))
 
 
 def _values(row: Row, names: Sequence[str]) -> tuple[float, ...]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from planner.measuring.labels import UNKNOWN
+
 if TYPE_CHECKING:
     from planner.sweeping.row import Row
     from planner.sweeping.sweep import Sweep
@@ -20,7 +22,6 @@ COLUMNS = (
     "sessions as placed",
     "verdict",
 )
-UNKNOWN = "-"
 
 
 def shown(row: Row) -> tuple[str, ...]:

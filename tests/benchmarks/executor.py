@@ -6,15 +6,10 @@ about two minutes, with `--quick` a quarter of that. Ranks are processes of one 
 
 from __future__ import annotations
 
-import argparse
-import os
 import statistics
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
-
-from rich.console import Console
 
 from executor.launch import execute
 from models.loaded import LoadedModel
@@ -33,7 +28,7 @@ from planner.simulate import simulate
 from planner.trace import Trace
 from planner.workload import Workload
 from tests.benchmarks.empty_rank import us_per_action
-from tests.benchmarks.record import Details, Line, Run, Section, guarded, markdown, show, write
+from tests.benchmarks.record import Benchmark, Details, Line, Section
 from tests.tiny import TINY_SPEC
 
 RECORD = Path(__file__).with_name("RECORD.md")
@@ -152,22 +147,7 @@ SECTIONS = {
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.executor", description=(__doc__ or "").split("\n")[0]
-    )
-    parser.add_argument("--out", type=Path, default=None, help=f"the Markdown record (default {RECORD.name} here)")
-    parser.add_argument("--quick", action="store_true", help="fewer repeats; writes only with --out")
-    parser.add_argument("--only", choices=SECTIONS, action="append", help="this section; writes only with --out")
-    options = parser.parse_args(arguments)
-    console, begun, load, sections = Console(), time.perf_counter(), os.getloadavg()[0], []
-    for title, (goal, measure) in SECTIONS.items():
-        if options.only is None or title in options.only:
-            sections.append(guarded(title, goal, lambda measure=measure: measure(options.quick)))  # type: ignore[misc]
-            show(sections[-1:], console)
-    out = options.out or (None if options.quick or options.only else RECORD)
-    if out is not None:
-        command = " ".join(["python -m tests.benchmarks.executor", *arguments])
-        write(markdown(sections, Run(TITLE, command, time.perf_counter() - begun, load, PACKAGES)), out)
+    Benchmark("executor", TITLE, __doc__ or "", PACKAGES, RECORD, "fewer repeats").main(SECTIONS, arguments)
 
 
 if __name__ == "__main__":

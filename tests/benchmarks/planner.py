@@ -6,15 +6,10 @@ about a quarter of an hour, with `--quick` a minute. PyJobShop and SAGA are comp
 
 from __future__ import annotations
 
-import argparse
 import logging
-import os
 import sys
-import time
 from fractions import Fraction
 from pathlib import Path
-
-from rich.console import Console
 
 from models.catalog import load_spec
 from planner.cluster import Cluster
@@ -22,7 +17,7 @@ from planner.problem import Problem
 from planner.streams.loop import Loop, Precedence, Resource, steady_period
 from planner.workload import Workload
 from tests.benchmarks.cascades import contest, long_clips, short_clips
-from tests.benchmarks.record import Line, Run, Section, guarded, markdown, median_ms, show, write
+from tests.benchmarks.record import Benchmark, Line, Section, median_ms
 from tests.benchmarks.varied import varied_grid
 
 RECORD = Path(__file__).with_name("RECORD.md")
@@ -110,23 +105,10 @@ SECTIONS = {
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.planner", description=(__doc__ or "").split("\n")[0]
-    )
-    parser.add_argument("--out", type=Path, default=None, help=f"the Markdown record (default {RECORD.name} here)")
-    parser.add_argument("--quick", action="store_true", help="a sample, in about a minute; writes only with --out")
-    parser.add_argument("--only", choices=SECTIONS, action="append", help="this section; writes only with --out")
-    options = parser.parse_args(arguments)
     logging.disable(logging.WARNING)  # SAGA warns of each clip that ends in several tasks
-    console, begun, load, sections = Console(), time.perf_counter(), os.getloadavg()[0], []
-    for title, (goal, measure) in SECTIONS.items():
-        if options.only is None or title in options.only:
-            sections.append(guarded(title, goal, lambda measure=measure: measure(options.quick)))  # type: ignore[misc]
-            show(sections[-1:], console)
-    out = options.out or (None if options.quick or options.only else RECORD)
-    if out is not None:
-        command = " ".join(["python -m tests.benchmarks.planner", *arguments])
-        write(markdown(sections, Run(TITLE, command, time.perf_counter() - begun, load, PACKAGES)), out)
+    Benchmark("planner", TITLE, __doc__ or "", PACKAGES, RECORD, "a sample, in about a minute").main(
+        SECTIONS, arguments
+    )
 
 
 if __name__ == "__main__":

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
 import re
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
@@ -39,6 +41,9 @@ class Section(NamedTuple):
     lines: list[Line]
     details: Sequence[Details] = ()
     note: str = ""
+
+
+Measure = Callable[[bool], Section]  # whether it is to be quick
 
 
 def median_ms(call: Callable[[], object], repeats: int) -> float:
@@ -95,6 +100,43 @@ def write(record: str, path: Path) -> None:
     kept = [part for place, part in enumerate(parts) if place not in places]
     kept.insert(places[0] if places else len(kept), record)
     path.write_text("\n".join(kept))
+
+
+class Benchmark(NamedTuple):
+    """A script that measures sections and keeps their record. `quick`: what --quick makes of it, for its help."""
+
+    name: str  # of the module
+    title: str
+    about: str
+    packages: Sequence[str]
+    record: Path
+    quick: str
+
+    def main(self, sections: Mapping[str, tuple[str, Measure]], arguments: Sequence[str]) -> None:
+        """Measures the sections, (goal, measure) by title, shows them as they come, and writes the record."""
+        options = self._options(sections, arguments)
+        console, begun, load, found = Console(), time.perf_counter(), os.getloadavg()[0], []
+        for title, (goal, measure) in sections.items():
+            if options.only is None or title in options.only:
+                found.append(guarded(title, goal, partial(measure, options.quick)))
+                show(found[-1:], console)
+        out = options.out or (None if options.quick or options.only else self.record)
+        if out is not None:
+            command = " ".join([self._command, *arguments])
+            write(markdown(found, Run(self.title, command, time.perf_counter() - begun, load, self.packages)), out)
+
+    def _options(self, sections: Iterable[str], arguments: Sequence[str]) -> argparse.Namespace:
+        parser = argparse.ArgumentParser(prog=self._command, description=self.about.split("\n")[0])
+        kept = f"the Markdown record (default {self.record.name} here)"
+        parser.add_argument("--out", type=Path, default=None, help=kept)
+        parser.add_argument("--quick", action="store_true", help=f"{self.quick}; writes only with --out")
+        only = "this section; writes only with --out"
+        parser.add_argument("--only", choices=list(sections), action="append", help=only)
+        return parser.parse_args(arguments)
+
+    @property
+    def _command(self) -> str:
+        return f"python -m tests.benchmarks.{self.name}"
 
 
 def _head(run: Run) -> Iterator[str]:

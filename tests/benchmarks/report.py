@@ -6,16 +6,12 @@ some 20 seconds, with `--quick` a few; needs Debian's chromium and chromium-driv
 
 from __future__ import annotations
 
-import argparse
-import os
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
-
-from rich.console import Console
 
 from planner.action import Action, TimedAction
 from planner.pictures.report import report_html
@@ -24,7 +20,7 @@ from planner.pictures.svg import timelines_svg
 from planner.plan import Plan
 from planner.rows import Rows
 from planner.trace import Trace
-from tests.benchmarks.record import Details, Line, Run, Section, guarded, markdown, median_ms, show, write
+from tests.benchmarks.record import Benchmark, Details, Line, Section, median_ms
 from tests.planner.clips import cascade, clip, costed, model, plan_of
 from tests.planner.pictures.browser import chromium
 
@@ -144,21 +140,11 @@ def making(quick: bool) -> Section:
     )
 
 
+SECTIONS = {"Writing pictures": ("", making), "Zooming in the report": ("", zooming)}
+
+
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.report", description=(__doc__ or "").split("\n")[0]
-    )
-    parser.add_argument("--out", type=Path, default=None, help=f"the Markdown record (default {RECORD.name} here)")
-    parser.add_argument("--quick", action="store_true", help="fewer actions and frames; writes only with --out")
-    options = parser.parse_args(arguments)
-    console, begun, load, sections = Console(), time.perf_counter(), os.getloadavg()[0], []
-    for title, measure in (("Writing pictures", making), ("Zooming in the report", zooming)):
-        sections.append(guarded(title, "", lambda measure=measure: measure(options.quick)))  # type: ignore[misc]
-        show(sections[-1:], console)
-    out = options.out or (None if options.quick else RECORD)
-    if out is not None:
-        command = " ".join(["python -m tests.benchmarks.report", *arguments])
-        write(markdown(sections, Run(TITLE, command, time.perf_counter() - begun, load, PACKAGES)), out)
+    Benchmark("report", TITLE, __doc__ or "", PACKAGES, RECORD, "fewer actions and frames").main(SECTIONS, arguments)
 
 
 if __name__ == "__main__":

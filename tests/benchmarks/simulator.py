@@ -6,8 +6,6 @@ about half a minute, with `--quick` a few seconds.
 
 from __future__ import annotations
 
-import argparse
-import os
 import statistics
 import sys
 import time
@@ -15,15 +13,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
-
 from planner.conditions import Conditions, Jitter, Outage, Player, SlowLink, Spread, StartUp, Straggler
 from planner.montecarlo import montecarlo, runs_of
 from planner.plan import Plan
 from planner.problem import Problem
 from planner.simulate import simulate
 from planner.simulating.maxplus import Program
-from tests.benchmarks.record import Details, Line, Run, Section, guarded, markdown, median_ms, show, write
+from tests.benchmarks.record import Benchmark, Details, Line, Section, median_ms
 from tests.planner.clips import cascade, clip, costed, model, plan_of
 
 RECORD = Path(__file__).with_name("RECORD.md")
@@ -127,22 +123,7 @@ SECTIONS: dict[str, tuple[str, Callable[[bool], Section]]] = {
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.simulator", description=(__doc__ or "").split("\n")[0]
-    )
-    parser.add_argument("--out", type=Path, default=None, help=f"the Markdown record (default {RECORD.name} here)")
-    parser.add_argument("--quick", action="store_true", help="short clips, few runs; writes only with --out")
-    parser.add_argument("--only", choices=SECTIONS, action="append", help="this section; writes only with --out")
-    options = parser.parse_args(arguments)
-    console, begun, load, sections = Console(), time.perf_counter(), os.getloadavg()[0], []
-    for title, (goal, measure) in SECTIONS.items():
-        if options.only is None or title in options.only:
-            sections.append(guarded(title, goal, lambda measure=measure: measure(options.quick)))  # type: ignore[misc]
-            show(sections[-1:], console)
-    out = options.out or (None if options.quick or options.only else RECORD)
-    if out is not None:
-        command = " ".join(["python -m tests.benchmarks.simulator", *arguments])
-        write(markdown(sections, Run(TITLE, command, time.perf_counter() - begun, load, PACKAGES)), out)
+    Benchmark("simulator", TITLE, __doc__ or "", PACKAGES, RECORD, "short clips, few runs").main(SECTIONS, arguments)
 
 
 if __name__ == "__main__":

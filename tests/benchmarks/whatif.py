@@ -6,8 +6,6 @@ about two minutes, with `--quick` a quarter of that; wants two idle cores.
 
 from __future__ import annotations
 
-import argparse
-import os
 import resource
 import statistics
 import sys
@@ -15,12 +13,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from planner.sweeping.grid import Grid
 from planner.sweeping.row import Row
 from planner.whatif import whatif
-from tests.benchmarks.record import Details, Line, Run, Section, guarded, markdown, show, write
+from tests.benchmarks.record import Benchmark, Details, Line, Section
 
 RECORD = Path(__file__).with_name("RECORD.md")
 TITLE = "What-if benchmark"
@@ -105,20 +101,7 @@ SECTIONS = {"Speed": (f"< {WALL_S:.0f} s", speed), "Quick layouts against plans"
 
 
 def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.benchmarks.whatif", description=(__doc__ or "").split("\n")[0]
-    )
-    parser.add_argument("--out", type=Path, default=None, help=f"the Markdown record (default {RECORD.name} here)")
-    parser.add_argument("--quick", action="store_true", help="fewer points; writes only with --out")
-    options = parser.parse_args(arguments)
-    console, begun, load, sections = Console(), time.perf_counter(), os.getloadavg()[0], []
-    for title, (goal, measure) in SECTIONS.items():
-        sections.append(guarded(title, goal, lambda measure=measure: measure(options.quick)))  # type: ignore[misc]
-        show(sections[-1:], console)
-    out = options.out or (None if options.quick else RECORD)
-    if out is not None:
-        command = " ".join(["python -m tests.benchmarks.whatif", *arguments])
-        write(markdown(sections, Run(TITLE, command, time.perf_counter() - begun, load, PACKAGES)), out)
+    Benchmark("whatif", TITLE, __doc__ or "", PACKAGES, RECORD, "fewer points").main(SECTIONS, arguments)
 
 
 if __name__ == "__main__":
